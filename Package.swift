@@ -1,0 +1,44 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+  name: "recall",
+  products: [
+    .library(name: "Recall", targets: ["Recall"]),
+    .library(name: "Compute", targets: ["Compute"]),
+    .executable(name: "recall", targets: ["recall"]),
+  ],
+  targets: [
+    // What every room uses.
+    .target(name: "Diagnostics", swiftSettings: strict),
+    .target(name: "JSON", dependencies: ["Diagnostics"], swiftSettings: strict),
+
+    // Files: they know no model.
+    .target(name: "CDigest"),
+    .target(name: "Checkpoint", dependencies: ["CDigest", "Diagnostics", "JSON"], swiftSettings: strict),
+    .target(name: "Tokenization", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
+
+    // The backend contract and the backends.
+    .target(name: "Compute", swiftSettings: strict),
+    .target(name: "CBLAS"),
+    .target(name: "CVector"),
+    .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
+
+    // The method.
+    .target(
+      name: "Recall", dependencies: ["Checkpoint", "Compute", "Diagnostics", "JSON", "Tokenization"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "recall",
+      dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "Tokenization"],
+      swiftSettings: strict),
+
+    .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)
