@@ -1,0 +1,206 @@
+/// One device seen as one in-order stream of operations.
+///
+/// Operations enqueue and return; only `download` and `synchronize` wait, so a failed launch may surface there. Callers own
+/// all memory; no operation allocates behind their back beyond scratch that the backend allocates once and keeps. A
+/// backend is confined to one thread of control by its `DeviceQueue`.
+///
+/// Shapes are `[rows, columns]`, row major. Activations, accumulators and representations are `float32`; weights may be
+/// `float32`, `float16` or `bfloat16` and stay as they are in device memory. Every operation throws
+/// `DeviceError.Code.invalidArgument` when shapes or element types do not fit, before it touches memory.
+public protocol ComputeBackend: AnyObject {
+  /// What this device is.
+  var device: DeviceDescription { get }
+
+  // MARK: Memory
+
+  /// Reserves device memory; its content is undefined.
+  func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer
+  /// Reserves host memory that `upload` and `download` move fast; its content is undefined. May be called from any thread.
+  func allocateHost(byteCount: Int) throws(DeviceError) -> HostBuffer
+  /// Makes the content of host memory available on the device, leaving the host memory untouched until `synchronize`.
+  ///
+  /// A device that computes in host memory hands out the same memory.
+  func upload(_ host: HostBuffer) throws(DeviceError) -> DeviceBuffer
+  /// Copies a matrix to the start of host memory and waits until it is there.
+  func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError)
+  /// Waits for everything enqueued so far.
+  func synchronize() throws(DeviceError)
+
+  // MARK: Hidden states
+
+  /// `states[t] = table[tokens[t]]`: tokens `int32 [tokens, 1]`, table `[vocabulary, d]`, states `float32 [tokens, d]`.
+  func embeddingLookup(tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError)
+  /// `out = x / sqrt(mean(x²) + epsilon) · gain` by row: x and out `float32 [rows, d]` (may be the same), gain `[1, d]`.
+  func rmsNorm(_ x: Matrix, gain: Matrix, epsilon: Float, into out: Matrix) throws(DeviceError)
+  /// `out = a · weightsᵀ + bias`: a `float32 [n, k]`, weights `[m, k]`, bias `[1, m]` or none, out `float32 [n, m]`.
+  func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError)
+  /// Turns each head of each token by the angles of its position, in place, pairing element `i` with `i + rotated / 2`.
+  ///
+  /// States are `float32 [tokens, heads · headDimension]`; cosines and sines `float32 [positions, rotated / 2]` with
+  /// `rotated ≤ headDimension`: elements from `rotated` on stay as they are.
+  func rotaryEmbedding(
+    _ states: Matrix, headDimension: Int, positions: Matrix, cosines: Matrix, sines: Matrix
+  ) throws(DeviceError)
+  /// Softmax attention inside each text of a packed batch, all `float32`: queries and out
+  /// `[tokens, queryHeads · headDimension]`, keys and values `[tokens, keyValueHeads · headDimension]`.
+  func attention(
+    queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError)
+  /// `out = activation(gate) · up`, element by element, `float32`, equal shapes; `out` may be one of the inputs.
+  func gatedActivation(_ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError)
+  /// `sum += addend`, element by element, `float32`, equal shapes.
+  func add(_ addend: Matrix, to sum: Matrix) throws(DeviceError)
+  /// One row per text: states `float32 [tokens, d]`, out `float32 [texts, d]`.
+  func pool(_ states: Matrix, sequences: PackedSequences, pooling: Pooling, into out: Matrix) throws(DeviceError)
+
+  // MARK: Similarity
+
+  /// `out[r] = Σ_c (x[r, c] − y[r, c])²`: x, y `float32 [rows, d]`, out `float32 [rows, 1]`; zero exactly for equal rows.
+  func pairedSquaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError)
+  /// `out[a, b] = |x_a − y_b|²`: x `float32 [m, d]`, y `float32 [n, d]`, out `float32 [m, n]`; zero exactly for equal rows.
+  func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError)
+  /// `out[a, b] = exp(−|x_a − y_b|² / 2σ²)`: shapes as in `squaredDistances`; `sigma` in the units of x.
+  func radialBasisKernel(_ x: Matrix, _ y: Matrix, sigma: Float, into out: Matrix) throws(DeviceError)
+  /// The nearest centroid of each point, ties to the lowest index: points `float32 [n, d]`, centroids `float32 [k, d]`,
+  /// clusters `int32 [n, 1]`, distances (squared) `float32 [n, 1]`.
+  func assignClusters(points: Matrix, centroids: Matrix, clusters: Matrix, distances: Matrix) throws(DeviceError)
+  /// The mean of each cluster's points; the row of an empty cluster is left as it is. Shapes as in `assignClusters`.
+  func updateCentroids(points: Matrix, clusters: Matrix, centroids: Matrix) throws(DeviceError)
+
+  // MARK: Fusion
+
+  /// `out = Σ weights[i] · inputs[i]`, element by element: `acc = w₀x₀`, then `acc = fma(wᵢ, xᵢ, acc)` in the given order in
+  /// float32, rounded once to the type of `out` (nearest, ties to even).
+  ///
+  /// Inputs (1 to 16) and `out` have the same shape and any floating type each. `nonFinite`, `int32 [1, inputs + 1]`, is
+  /// increased by the number of infinities and NaNs in each input and, last, in the result. Each input is read once.
+  func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix) throws(DeviceError)
+  /// Converts element by element between floating types, rounding to nearest, ties to even.
+  func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError)
+}
+
+/// What distinguishes one attention from another.
+public struct AttentionShape: Sendable, Equatable {
+  /// The number of query heads, a multiple of `keyValueHeads`; consecutive ones share a key and value head.
+  public var queryHeads: Int
+  /// The number of key and value heads.
+  public var keyValueHeads: Int
+  /// The elements of one head.
+  public var headDimension: Int
+  /// What the products of queries and keys are multiplied by.
+  public var scale: Float
+  /// Whether a token sees only itself and those before it in its text.
+  public var causal: Bool
+  /// How many tokens a token sees back, itself included; `nil` for all.
+  public var window: Int?
+  /// Bounds the products: `cap · tanh(product / cap)`; `nil` for none.
+  public var softCap: Float?
+
+  /// Describes an attention.
+  public init(
+    queryHeads: Int, keyValueHeads: Int, headDimension: Int, scale: Float, causal: Bool = true, window: Int? = nil,
+    softCap: Float? = nil
+  ) {
+    self.queryHeads = queryHeads
+    self.keyValueHeads = keyValueHeads
+    self.headDimension = headDimension
+    self.scale = scale
+    self.causal = causal
+    self.window = window
+    self.softCap = softCap
+  }
+}
+
+/// The nonlinearity of a feed-forward block.
+public enum Activation: String, Sendable, CaseIterable {
+  /// `x / (1 + exp(−x))`
+  case silu
+  /// `x · Φ(x)`, with the error function.
+  case gelu
+  /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`
+  case geluTanh
+}
+
+/// How the hidden states of a text become one vector.
+public enum Pooling: String, Sendable, CaseIterable {
+  /// The mean over the text's tokens.
+  case mean
+  /// The state of the last token.
+  case last
+}
+
+/// What a device is, for people and for planning.
+public struct DeviceDescription: Sendable, Equatable {
+  /// The backend, such as `cpu`.
+  public var backend: String
+  /// The device's own name.
+  public var name: String
+  /// The device's memory in bytes.
+  public var memory: Int
+  /// Libraries and instruction sets in use, one phrase each.
+  public var details: [String]
+
+  /// Describes a device.
+  public init(backend: String, name: String, memory: Int, details: [String]) {
+    self.backend = backend
+    self.name = name
+    self.memory = memory
+    self.details = details
+  }
+}
+
+extension ComputeBackend {
+  /// Reserves a matrix whose content is undefined.
+  public func allocate(rows: Int, columns: Int, _ elementType: ElementType = .float32) throws(DeviceError) -> Matrix {
+    let buffer = try allocate(byteCount: rows * columns * elementType.byteCount)
+    return try Matrix(buffer, rows: rows, columns: columns, elementType: elementType)
+  }
+
+  /// Puts numbers on the device as a matrix with the given number of columns.
+  public func upload(_ values: [Float], columns: Int) throws(DeviceError) -> Matrix {
+    try upload(values, columns: columns, elementType: .float32)
+  }
+
+  /// Puts whole numbers on the device as a matrix with the given number of columns.
+  public func upload(_ values: [Int32], columns: Int) throws(DeviceError) -> Matrix {
+    try upload(values, columns: columns, elementType: .int32)
+  }
+
+  private func upload<Value: BitwiseCopyable>(
+    _ values: [Value], columns: Int, elementType: ElementType
+  ) throws(DeviceError) -> Matrix {
+    let byteCount = values.count * elementType.byteCount
+    let host = try allocateHost(byteCount: byteCount)
+    values.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: host.address, count: byteCount).copyMemory(from: $0) }
+    let rows = columns == 0 ? 0 : values.count / columns
+    let matrix = try Matrix(upload(host), rows: rows, columns: columns, elementType: elementType)
+    try synchronize()
+    return matrix
+  }
+
+  /// Brings a `float32` matrix back, row after row.
+  public func download(_ matrix: Matrix) throws(DeviceError) -> [Float] {
+    try download(matrix, elementType: .float32, zero: 0)
+  }
+
+  /// Brings an `int32` matrix back, row after row.
+  public func downloadIntegers(_ matrix: Matrix) throws(DeviceError) -> [Int32] {
+    try download(matrix, elementType: .int32, zero: 0)
+  }
+
+  private func download<Value: BitwiseCopyable>(
+    _ matrix: Matrix, elementType: ElementType, zero: Value
+  ) throws(DeviceError) -> [Value] {
+    guard matrix.elementType == elementType else {
+      throw DeviceError(
+        .invalidArgument, operation: "download", expected: elementType.rawValue, got: matrix.elementType.rawValue)
+    }
+    let host = try allocateHost(byteCount: matrix.byteCount)
+    try download(matrix, into: host)
+    return [Value](unsafeUninitializedCapacity: matrix.count) { values, count in
+      UnsafeMutableRawBufferPointer(values).copyMemory(
+        from: UnsafeRawBufferPointer(start: host.address, count: matrix.byteCount))
+      count = matrix.count
+    }
+  }
+}
