@@ -1,0 +1,104 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import JSON
+
+/// A tensor of the output and what it is made of.
+public struct PlannedTensor: Sendable {
+  /// Name, stored type and shape in the output.
+  public let layout: TensorLayout
+  /// Whether it is fused or copied.
+  public let rule: TensorRule
+  /// The tensor of each model that it is fused from, in the canonical order; of the reference alone when it is copied.
+  public let sources: [TensorRecord]
+}
+
+/// Every tensor of the output, decided before the first byte is written.
+public struct FusionPlan: Sendable {
+  /// The models in canonical order.
+  public let models: [Model]
+  /// Which of the models, or which other model, gives shard layout, element types and copied tensors.
+  public let reference: Model
+  /// The output's files and tensors.
+  public let shards: [ShardLayout]
+  /// All tensors, in the order of the reference's files.
+  public let tensors: [PlannedTensor]
+
+  /// Plans the fusion of models whose configurations agree.
+  ///
+  /// - Parameters:
+  ///   - models: The models in canonical order.
+  ///   - reference: The model that gives layout and element types.
+  ///   - elementType: The type of every fused tensor; `nil` for that of the reference, tensor by tensor.
+  /// - Throws: `Failure` of category `badData` that names a tensor that some model lacks or has in another shape.
+  public init(models: [Model], reference: Model, elementType: ElementType?) throws(Failure) {
+    let assignment = LayerAssignment(reference.configuration)
+    var shards: [ShardLayout] = []
+    var tensors: [PlannedTensor] = []
+    for shard in reference.checkpoint.shards {
+      let planned = try shard.header.tensors.map { tensor throws(Failure) in
+        try FusionPlan.plan(tensor, models: models, assignment: assignment, elementType: elementType)
+      }
+      shards.append(ShardLayout(fileName: shard.fileName, tensors: planned.map(\.layout)))
+      tensors += planned
+    }
+    self.models = models
+    self.reference = reference
+    self.shards = shards
+    self.tensors = tensors
+    try FusionPlan.checkNothingIsLost(models: models, tensors: tensors)
+  }
+
+  /// The tensors that the weights of a layer fuse.
+  public func tensors(of layer: Layer) -> [PlannedTensor] { tensors.filter { $0.rule == .fused(layer) } }
+
+  /// The tensors that are copied.
+  public var copied: [PlannedTensor] {
+    tensors.filter { if case .copied = $0.rule { true } else { false } }
+  }
+
+  /// The bytes of all tensors of the output.
+  public var outputByteCount: Int {
+    tensors.reduce(0) { $0 + ($1.layout.type.byteCount(shape: $1.layout.shape) ?? 0) }
+  }
+
+  private static func plan(
+    _ tensor: TensorRecord, models: [Model], assignment: LayerAssignment, elementType: ElementType?
+  ) throws(Failure) -> PlannedTensor {
+    let stored = TensorLayout(name: tensor.name, type: tensor.type, shape: tensor.shape)
+    guard tensor.type.isFloatingPoint else {
+      return PlannedTensor(layout: stored, rule: .copied(.notFloatingPoint), sources: [tensor])
+    }
+    guard !LayerAssignment.isRotaryTable(tensor.name), let layer = assignment.layer(of: tensor.name) else {
+      return PlannedTensor(layout: stored, rule: .copied(.rotaryTable), sources: [tensor])
+    }
+    let sources = try models.map { model throws(Failure) in
+      guard let source = model.source(of: tensor.name), source.shape == tensor.shape else {
+        throw Failure(
+          .badData, operation: "plan the fusion", subject: "\(model.path), tensor \(tensor.name)",
+          expected: "shape \(tensor.shape)",
+          got: model.source(of: tensor.name).map { "\($0.shape)" } ?? "no such tensor")
+      }
+      return source
+    }
+    let type = elementType?.storedType ?? tensor.type
+    return PlannedTensor(
+      layout: TensorLayout(name: tensor.name, type: type, shape: tensor.shape), rule: .fused(layer), sources: sources)
+  }
+
+  /// Every floating point tensor of every model takes part; only what is copied anyway may be missing from the reference.
+  private static func checkNothingIsLost(models: [Model], tensors: [PlannedTensor]) throws(Failure) {
+    let planned = Set(tensors.map { ExactString($0.layout.name) })
+    for model in models {
+      for tensor in model.checkpoint.tensors
+      where tensor.type.isFloatingPoint && !LayerAssignment.isRotaryTable(tensor.name)
+        && !planned.contains(ExactString(tensor.name))
+        && !(tensor.name == Architecture.outputHead && model.configuration.tiesHead)
+      {
+        throw Failure(
+          .badData, operation: "plan the fusion", subject: "\(model.path), tensor \(tensor.name)",
+          expected: "a tensor that all models have", got: "one that the reference model lacks")
+      }
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import Compute
+import Diagnostics
+import JSON
+
+/// Everything that decides the result of a merge, as a user writes it down.
+public struct MergeRecipe: Sendable, Equatable {
+  /// The layer whose representations are clustered.
+  public enum ClusterLayer: Sendable, Equatable {
+    /// The last block.
+    case last
+    /// A block, counted from 0.
+    case block(Int)
+
+    /// The spelling on the command line and in recipes.
+    public var name: String {
+      switch self {
+      case .last: "last"
+      case .block(let number): "\(number)"
+      }
+    }
+
+    /// The layer of a spelling.
+    public init?(name: String) {
+      if name == "last" {
+        self = .last
+      } else if let number = Int(name), number >= 0 {
+        self = .block(number)
+      } else {
+        return nil
+      }
+    }
+  }
+
+  /// The newly fine-tuned model that the others are compared with.
+  public var anchor: String?
+  /// The other models.
+  public var models: [String] = []
+  /// The model that all were fine-tuned from.
+  public var base: String?
+  /// Which model selects the typical samples where there is neither anchor nor base.
+  public var typicalFrom: String?
+  /// The pool of texts, or the typical samples that `select` wrote.
+  public var samples: String?
+  /// m, the number of clusters.
+  public var typical = 20
+  /// The layer that is clustered.
+  public var clusterLayer = ClusterLayer.last
+  /// How hidden states become vectors; `nil` for what the samples' header says, else the mean.
+  public var pooling: Pooling?
+  /// Where texts are cut, in tokens; `nil` for what the samples' header says, else 512.
+  public var maxTokens: Int?
+  /// Distance, bandwidth and temperature.
+  public var weighing = WeighingRule(distance: .relative, bandwidth: .anchorMedian, temperature: 1)
+  /// Seeds the clustering.
+  public var seed: UInt64 = 0
+  /// The type of fused tensors; `nil` for that of the reference, tensor by tensor.
+  public var elementType: ElementType?
+  /// Whether NaNs and infinities are let through.
+  public var allowsNonFinite = false
+
+  /// The longest text in tokens where nothing else is said.
+  public static let defaultMaxTokens = 512
+
+  /// A recipe with the defaults and no models.
+  public init() {}
+
+  /// All options as used.
+  public var json: JSONValue {
+    func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
+    return [
+      "method": "recall", "anchor": optional(anchor), "models": .array(models.map(JSONValue.string)),
+      "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
+      "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
+      "pooling": .string((pooling ?? .mean).rawValue), "maxTokens": .integer(maxTokens ?? Self.defaultMaxTokens),
+      "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
+      "temperature": .double(weighing.temperature), "seed": .integer(Int(clamping: seed)),
+      "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
+    ]
+  }
+
+  /// The keys of a recipe, in the order of `json`.
+  public static var keys: [String] { MergeRecipe().json.object?.members.map(\.key) ?? [] }
+}

@@ -1,0 +1,148 @@
+import Compute
+
+/// The weights of one block on the device.
+public struct BlockWeights {
+  private let parts: [BlockPart: Matrix]
+
+  /// Collects the tensors of a block; vectors are matrices of one row.
+  public init(_ parts: [BlockPart: Matrix]) { self.parts = parts }
+
+  /// A tensor that every block of the model has.
+  func callAsFunction(_ part: BlockPart) throws(DeviceError) -> Matrix {
+    guard let matrix = parts[part] else {
+      throw DeviceError(.invalidArgument, operation: "run a block", expected: part.rawValue, got: "no such tensor")
+    }
+    return matrix
+  }
+
+  /// A tensor that only some models have.
+  func optional(_ part: BlockPart) -> Matrix? { parts[part] }
+}
+
+/// Scratch for one batch of tokens, allocated once and shared by all models of a merge.
+public struct ForwardWorkspace {
+  /// The most tokens that fit.
+  public let tokens: Int
+  let normed: Matrix
+  let queries: Matrix
+  let keys: Matrix
+  let values: Matrix
+  let heads: Matrix
+  let gate: Matrix
+  let up: Matrix
+  let projected: Matrix
+  let cosines: Matrix
+  let sines: Matrix
+
+  /// Reserves scratch for batches of up to `tokens` tokens in texts of up to `longestText` tokens.
+  public init(
+    _ configuration: ModelConfiguration, tokens: Int, longestText: Int, on backend: any ComputeBackend
+  ) throws(DeviceError) {
+    let queryWidth = configuration.queryHeads * configuration.headDimension
+    let keyValueWidth = configuration.keyValueHeads * configuration.headDimension
+    self.tokens = tokens
+    normed = try backend.allocate(rows: tokens, columns: configuration.hiddenSize)
+    queries = try backend.allocate(rows: tokens, columns: queryWidth)
+    keys = try backend.allocate(rows: tokens, columns: keyValueWidth)
+    values = try backend.allocate(rows: tokens, columns: keyValueWidth)
+    heads = try backend.allocate(rows: tokens, columns: queryWidth)
+    gate = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
+    up = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
+    projected = try backend.allocate(rows: tokens, columns: configuration.hiddenSize)
+    let tables = configuration.rotary.tables(positions: longestText)
+    cosines = try backend.upload(tables.cosines, columns: configuration.headDimension / 2)
+    sines = try backend.upload(tables.sines, columns: configuration.headDimension / 2)
+  }
+
+  /// The bytes that a workspace takes.
+  public static func byteCount(_ configuration: ModelConfiguration, tokens: Int, longestText: Int) -> Int {
+    let heads = 2 * configuration.queryHeads + 2 * configuration.keyValueHeads
+    let width = 2 * configuration.hiddenSize + heads * configuration.headDimension + 2 * configuration.intermediateSize
+    return 4 * (tokens * width + longestText * configuration.headDimension)
+  }
+}
+
+/// The arithmetic of one decoder, layer by layer, written once for all families and devices.
+///
+/// The residual stream of a batch is `float32 [tokens, d]`; texts are packed without padding.
+public struct DecoderForwardPass {
+  /// The model's shape.
+  public let configuration: ModelConfiguration
+  private let backend: any ComputeBackend
+
+  /// Prepares the pass of one model on a device.
+  public init(_ configuration: ModelConfiguration, on backend: any ComputeBackend) {
+    self.configuration = configuration
+    self.backend = backend
+  }
+
+  /// Advances a residual stream through a block: attention and feed-forward, each on a normed copy and added back.
+  ///
+  /// - Parameters:
+  ///   - states: The residual stream before the block; holds the one after it on return.
+  ///   - sequences: The texts in it; at most as many tokens as the workspace holds.
+  ///   - weights: The block's tensors.
+  ///   - block: Its number.
+  ///   - workspace: Scratch.
+  /// - Throws: `DeviceError`.
+  public func advance(
+    _ states: Matrix, sequences: PackedSequences, through weights: BlockWeights, block: Int,
+    workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    let batch = 0..<sequences.tokens
+    let normed = try workspace.normed.rows(batch)
+    let projected = try workspace.projected.rows(batch)
+
+    try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
+    let heads = try attend(normed, sequences: sequences, weights: weights, block: block, workspace: workspace)
+    try backend.multiply(
+      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), into: projected)
+    try backend.add(projected, to: states)
+
+    try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
+    let gate = try workspace.gate.rows(batch)
+    let up = try workspace.up.rows(batch)
+    try backend.multiply(normed, transposed: weights(.gate), bias: weights.optional(.gateBias), into: gate)
+    try backend.multiply(normed, transposed: weights(.up), bias: weights.optional(.upBias), into: up)
+    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gate)
+    try backend.multiply(gate, transposed: weights(.down), bias: weights.optional(.downBias), into: projected)
+    try backend.add(projected, to: states)
+  }
+
+  /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
+  public func normalise(_ states: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
+    try backend.rmsNorm(states, gain: gain, epsilon: configuration.normEpsilon, into: out)
+  }
+
+  private func attend(
+    _ normed: Matrix, sequences: PackedSequences, weights: BlockWeights, block: Int, workspace: ForwardWorkspace
+  ) throws(DeviceError) -> Matrix {
+    let batch = 0..<sequences.tokens
+    let queries = try workspace.queries.rows(batch)
+    let keys = try workspace.keys.rows(batch)
+    let values = try workspace.values.rows(batch)
+    let heads = try workspace.heads.rows(batch)
+    try backend.multiply(normed, transposed: weights(.query), bias: weights.optional(.queryBias), into: queries)
+    try backend.multiply(normed, transposed: weights(.key), bias: weights.optional(.keyBias), into: keys)
+    try backend.multiply(normed, transposed: weights(.value), bias: weights.optional(.valueBias), into: values)
+    try normaliseHeads(queries, gain: weights.optional(.queryNorm))
+    try normaliseHeads(keys, gain: weights.optional(.keyNorm))
+    for states in [queries, keys] {
+      try backend.rotaryEmbedding(
+        states, headDimension: configuration.headDimension, positions: sequences.positions,
+        cosines: workspace.cosines, sines: workspace.sines)
+    }
+    try backend.attention(
+      queries: queries, keys: keys, values: values, sequences: sequences,
+      shape: configuration.attention(block: block), into: heads)
+    return heads
+  }
+
+  /// Norms every head of every token by itself, in families that do so.
+  private func normaliseHeads(_ states: Matrix, gain: Matrix?) throws(DeviceError) {
+    guard let gain else { return }
+    let width = configuration.headDimension
+    let heads = try states.reshaped(rows: states.count / width, columns: width)
+    try backend.rmsNorm(heads, gain: gain, epsilon: configuration.normEpsilon, into: heads)
+  }
+}

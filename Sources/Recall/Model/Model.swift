@@ -1,0 +1,101 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+import JSON
+import Tokenization
+
+/// A model directory that has been opened and understood: configuration, tokenizer, and every tensor checked by name,
+/// shape and type. No element has been read yet.
+public final class Model: Sendable {
+  /// The absolute path.
+  public let path: String
+  /// The shape and arithmetic.
+  public let configuration: ModelConfiguration
+  /// The document that `configuration` was read from.
+  public let configurationJSON: JSONValue
+  /// The tensors.
+  public let checkpoint: Checkpoint
+  /// The tokenizer; `nil` when the directory has no tokenizer.json.
+  public let tokenizer: Tokenizer?
+
+  /// Opens a model directory.
+  ///
+  /// - Throws: `Failure` that names the file, key or tensor at fault.
+  public init(directory: String) throws(Failure) {
+    path = absolutePath(directory)
+    let configurationPath = "\(path)/config.json"
+    configurationJSON = try JSONValue(parsing: readFile(configurationPath), from: configurationPath)
+    configuration = try ModelConfiguration(json: configurationJSON, path: configurationPath)
+    checkpoint = try Checkpoint(directory: path)
+    let tokenizerPath = "\(path)/tokenizer.json"
+    tokenizer = FileManager.default.fileExists(atPath: tokenizerPath) ? try Tokenizer(file: tokenizerPath) : nil
+    try checkTensors()
+  }
+
+  /// The tensor that plays the part of a name; the embedding stands in for a tied head that is not stored.
+  public func source(of name: String) -> TensorRecord? {
+    if let tensor = checkpoint.tensor(named: name) { return tensor }
+    return name == Architecture.outputHead && configuration.tiesHead
+      ? checkpoint.tensor(named: Architecture.embedding) : nil
+  }
+
+  /// Every tensor that the architecture asks for is there in its shape, and no tensor is there that it does not know.
+  private func checkTensors() throws(Failure) {
+    let required = configuration.requiredTensors
+    for (name, shape) in required {
+      guard let tensor = checkpoint.tensor(named: name) else {
+        throw failure(name, expected: "a tensor \(shape)", got: "no such tensor")
+      }
+      guard tensor.shape == shape else { throw failure(name, expected: "shape \(shape)", got: "\(tensor.shape)") }
+      guard ElementType(tensor.type) != nil else {
+        throw failure(
+          name, expected: "F64, F32, F16 or BF16", got: tensor.type.rawValue,
+          "Merge the model in its original precision and quantise the result.")
+      }
+    }
+    var known = Set(required.map { ExactString($0.name) })
+    // A tied head may be stored all the same.
+    known.insert(ExactString(Architecture.outputHead))
+    for tensor in checkpoint.tensors
+    where !known.contains(ExactString(tensor.name)) && tensor.type.isFloatingPoint
+      && !LayerAssignment.isRotaryTable(tensor.name)
+    {
+      let modelType = configuration.architecture.modelType
+      throw failure(
+        tensor.name, expected: "only tensors of the architecture \(modelType)",
+        got: "one that its forward pass does not know",
+        "A model with other parts cannot be run as \(modelType), so its layers cannot be compared.")
+    }
+  }
+
+  private func failure(_ tensor: String, expected: String, got: String, _ advice: String = "") -> Failure {
+    Failure(
+      .badData, operation: "open the model", subject: "\(path), tensor \(tensor)", expected: expected, got: got,
+      advice: advice)
+  }
+}
+
+extension ElementType {
+  /// The element type that a stored floating point type becomes on a device; `nil` for the types that are not computed on.
+  public init?(_ type: StoredType) {
+    switch type {
+    case .float64: self = .float64
+    case .float32: self = .float32
+    case .float16: self = .float16
+    case .bfloat16: self = .bfloat16
+    default: return nil
+    }
+  }
+
+  /// How the type is stored in a checkpoint.
+  public var storedType: StoredType {
+    switch self {
+    case .float64: .float64
+    case .float32: .float32
+    case .float16: .float16
+    case .bfloat16: .bfloat16
+    case .int32: .int32
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import JSON
+
+/// The representations of one model over a set of samples, as `extract` writes them.
+///
+/// A safetensors file with `representation`, `float32 [layers + 2, samples, d]`, in the order embedding, blocks, head. Its
+/// metadata names the model and its digest, pooling and max tokens, and carries the samples with how they were selected.
+public struct HiddenStateFile: Sendable {
+  /// The absolute path of the model.
+  public var model: String
+  /// The model's digest.
+  public var digest: Digest
+  /// How states became vectors.
+  public var pooling: Pooling
+  /// Where texts were cut, in tokens.
+  public var maxTokens: Int
+  /// How the samples were selected, when they were.
+  public var selection: SelectionHeader?
+  /// The samples.
+  public var samples: [Sample]
+  /// One representation per layer.
+  public var layers: [LayerRepresentation]
+
+  /// The value of `recall` in the metadata.
+  public static let format = "states/1"
+
+  /// Collects what the file holds.
+  public init(
+    model: String, digest: Digest, pooling: Pooling, maxTokens: Int, selection: SelectionHeader?, samples: [Sample],
+    layers: [LayerRepresentation]
+  ) {
+    self.model = model
+    self.digest = digest
+    self.pooling = pooling
+    self.maxTokens = maxTokens
+    self.selection = selection
+    self.samples = samples
+    self.layers = layers
+  }
+
+  /// The samples as one JSON document, which is the same in all extracts that may be weighed together.
+  public var samplesJSON: JSONValue { .array(samples.map { .object(JSONObject($0.members)) }) }
+
+  /// Writes the file; it is there whole or not at all.
+  ///
+  /// - Throws: `Failure` when it cannot be created or written.
+  public func write(to path: String, overwrite: Bool) throws(Failure) {
+    let width = layers.first?.width ?? 0
+    var metadata = [
+      "recall": HiddenStateFile.format, "model": model, "digest": "\(digest)", "pooling": pooling.rawValue,
+      "maxTokens": "\(maxTokens)", "samples": samplesJSON.compact,
+    ]
+    if let selection { metadata["selection"] = selection.json.compact }
+    let tensor = FloatTensor(
+      name: "representation", shape: [layers.count, samples.count, width], values: layers.flatMap(\.values))
+    try FloatTensorFile(tensors: [tensor], metadata: metadata).write(to: path, overwrite: overwrite)
+  }
+
+  /// Reads a file.
+  ///
+  /// - Throws: `Failure` that names the file and what is missing from it.
+  public init(path: String) throws(Failure) {
+    let file = try FloatTensorFile(reading: path)
+    func failure(_ expected: String, _ got: String) -> Failure {
+      Failure(
+        .badData, operation: "read hidden states", subject: path, expected: expected, got: got,
+        advice: "Write the file again with recall extract.")
+    }
+    func value(_ key: String) throws(Failure) -> String {
+      guard let value = file.metadata[key] else { throw failure("metadata \"\(key)\"", "none") }
+      return value
+    }
+    guard try value("recall") == HiddenStateFile.format else {
+      throw failure("recall \(HiddenStateFile.format)", try value("recall"))
+    }
+    guard let digest = Digest(try value("digest")) else { throw failure("a digest", try value("digest")) }
+    guard let pooling = Pooling(rawValue: try value("pooling")) else { throw failure("a pooling", try value("pooling")) }
+    guard let maxTokens = Int(try value("maxTokens")) else { throw failure("a number", try value("maxTokens")) }
+    self.digest = digest
+    self.pooling = pooling
+    self.maxTokens = maxTokens
+    model = try value("model")
+    selection = try file.metadata["selection"].map { text throws(Failure) in
+      try SelectionHeader(json: JSONValue(parsing: Array(text.utf8), from: path), path: path)
+    }
+    let documents = try JSONValue(parsing: Array(value("samples").utf8), from: path).array ?? []
+    var samples: [Sample] = []
+    for document in documents { samples.append(try Sample(json: document, position: samples.count, line: 0, path: path)) }
+    guard let tensor = file.tensors.first, file.tensors.count == 1, tensor.name == "representation",
+      tensor.shape.count == 3, tensor.shape[0] > 2, tensor.shape[1] == samples.count
+    else { throw failure("one tensor \"representation\" [layers + 2, \(samples.count), d]", "another content") }
+    self.samples = samples
+    let width = tensor.shape[2]
+    let size = samples.count * width
+    layers = Layer.all(blocks: tensor.shape[0] - 2).enumerated().map { number, layer in
+      LayerRepresentation(
+        layer: layer, samples: samples.count, width: width,
+        values: Array(tensor.values[number * size..<(number + 1) * size]))
+    }
+  }
+}

@@ -1,0 +1,208 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Dispatch
+import Synchronization
+
+/// The tensors of one layer of one model on the device, by name.
+public typealias ResidentTensors = [String: Matrix]
+
+/// Walks the depth of several models once: while one block of one model is advanced, the next ones are read.
+///
+/// Every block byte is read once. At most two layers of each model are in host memory, whatever the depth.
+public struct LayerWalk {
+  /// A block of a model, the unit of reading.
+  private struct Step: Sendable {
+    let block: Int
+    let model: Int
+  }
+
+  private let models: [Model]
+  private let digests: [ModelDigester]
+  private let samples: SampleBatches
+  private let pooling: Pooling
+  private let backend: any ComputeBackend
+
+  /// Prepares a walk over models of one shape.
+  ///
+  /// - Parameters:
+  ///   - models: The models in the order of the walk.
+  ///   - digests: What the bytes read add to, one for each model.
+  ///   - samples: The texts that every model runs.
+  ///   - pooling: How states become vectors.
+  ///   - backend: The device.
+  public init(
+    _ models: [Model], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
+    on backend: any ComputeBackend
+  ) {
+    self.models = models
+    self.digests = digests
+    self.samples = samples
+    self.pooling = pooling
+    self.backend = backend
+  }
+
+  /// Visits every layer, shallow to deep.
+  ///
+  /// - Parameter visit: Gets the layer, the representation of every model there (`float32 [samples, d]`, valid during the
+  ///   visit), and the tensors of that layer that are on the device, one dictionary per model.
+  /// - Throws: `Failure` or `DeviceError`, also those of the visit.
+  public func run(_ visit: (Layer, [Matrix], [ResidentTensors]) throws -> Void) throws {
+    guard let configuration = models.first?.configuration else { return }
+    let workspace = try ForwardWorkspace(
+      configuration, tokens: samples.largestBatch, longestText: samples.longestText, on: backend)
+    let extractors = try models.map { model throws(DeviceError) in
+      try HiddenStateExtractor(model, samples: samples, pooling: pooling, workspace: workspace, on: backend)
+    }
+    let nothing = [ResidentTensors](repeating: [:], count: models.count)
+
+    let ahead = try readAhead()
+    defer { ahead.cancel() }
+    try visit(.embedding, finite(extractors.map { try $0.embed() }, at: .embedding, tensors: nothing), nothing)
+    for block in 0..<configuration.blockCount {
+      var representations: [Matrix] = []
+      var tensors: [ResidentTensors] = []
+      var buffers: [HostBuffer] = []
+      for (model, extractor) in zip(models, extractors) {
+        let buffer = try ahead.next().buffer
+        let resident = try upload(buffer, block: block, of: model)
+        representations.append(try extractor.advance(through: weights(resident, block: block), block: block))
+        tensors.append(resident)
+        buffers.append(buffer)
+      }
+      try visit(.block(block), finite(representations, at: .block(block), tensors: tensors), tensors)
+      try backend.synchronize()
+      buffers.forEach(ahead.giveBack)
+    }
+    let norms = try zip(models, digests).map { try finalNorm(of: $0, digest: $1) }
+    let representations = try zip(extractors, norms).map { extractor, norm in
+      try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
+    }
+    try visit(.head, finite(representations, at: .head, tensors: norms), norms)
+  }
+
+  /// The host memory of a walk: two layers of each model.
+  public static func hostByteCount(_ models: [Model]) -> Int {
+    2 * models.count * (models.map { largestBlock(of: $0) }.max() ?? 0)
+  }
+
+  // MARK: Reading
+
+  private func readAhead() throws(DeviceError) -> ReadAhead<Step> {
+    let steps = (0..<models[0].configuration.blockCount).flatMap { block in
+      models.indices.map { Step(block: block, model: $0) }
+    }
+    let byteCount = models.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
+    let buffers = try (0..<2 * models.count).map { _ throws(DeviceError) in
+      try backend.allocateHost(byteCount: byteCount)
+    }
+    return ReadAhead(steps, buffers: buffers) { [models, digests] (step, buffer) throws(Failure) in
+      try LayerWalk.read(block: step.block, of: models[step.model], digest: digests[step.model], into: buffer)
+    }
+  }
+
+  /// Reads the tensors of a block side by side, each by one thread that also digests it.
+  private static func read(block: Int, of model: Model, digest: ModelDigester, into buffer: HostBuffer) throws(Failure) {
+    let places = LayerWalk.places(block: block, of: model)
+    let failure = Mutex<Failure?>(nil)
+    DispatchQueue.concurrentPerform(iterations: places.count) { number in
+      do throws(Failure) {
+        let (_, tensor, range) = places[number]
+        try buffer.withMutableBytes(in: range) { bytes throws(Failure) in
+          try model.checkpoint.read(tensor, bytes: 0..<range.count, into: &bytes)
+        }
+        buffer.withBytes(in: range) { digest.record(tensor, Digest(of: $0)) }
+      } catch {
+        failure.withLock { $0 = $0 ?? error }
+      }
+    }
+    if let failure = failure.withLock({ $0 }) { throw failure }
+  }
+
+  /// Where the tensors of a block lie in a buffer, aligned for the widest vectors.
+  private static func places(block: Int, of model: Model) -> [(part: BlockPart, tensor: TensorRecord, range: Range<Int>)]
+  {
+    var end = 0
+    return model.configuration.blockParts.compactMap { part in
+      guard let tensor = model.checkpoint.tensor(named: Architecture.name(of: part, block: block)) else { return nil }
+      let start = (end + 63) / 64 * 64
+      end = start + tensor.byteRange.count
+      return (part, tensor, start..<end)
+    }
+  }
+
+  private static func largestBlock(of model: Model) -> Int {
+    (0..<model.configuration.blockCount).map { places(block: $0, of: model).last?.range.upperBound ?? 0 }.max() ?? 0
+  }
+
+  // MARK: Residency
+
+  private func upload(_ buffer: HostBuffer, block: Int, of model: Model) throws -> ResidentTensors {
+    let device = try backend.upload(buffer)
+    var resident: ResidentTensors = [:]
+    for (_, tensor, range) in LayerWalk.places(block: block, of: model) {
+      resident[tensor.name] = try view(of: tensor, in: device, at: range.lowerBound)
+    }
+    return resident
+  }
+
+  private func weights(_ resident: ResidentTensors, block: Int) -> BlockWeights {
+    BlockWeights(
+      Dictionary(
+        uniqueKeysWithValues: BlockPart.allCases.compactMap { part in
+          resident[Architecture.name(of: part, block: block)].map { (part, $0) }
+        }))
+  }
+
+  private func finalNorm(of model: Model, digest: ModelDigester) throws -> ResidentTensors {
+    guard let tensor = model.checkpoint.tensor(named: Architecture.finalNorm) else {
+      throw missing(Architecture.finalNorm)
+    }
+    let buffer = try backend.allocateHost(byteCount: tensor.byteRange.count)
+    let bytes = 0..<tensor.byteRange.count
+    try buffer.withMutableBytes(in: bytes) { destination throws(Failure) in
+      try model.checkpoint.read(tensor, bytes: bytes, into: &destination)
+    }
+    buffer.withBytes(in: bytes) { digest.record(tensor, Digest(of: $0)) }
+    return [tensor.name: try view(of: tensor, in: backend.upload(buffer), at: 0)]
+  }
+
+  private func view(of tensor: TensorRecord, in buffer: DeviceBuffer, at offset: Int) throws -> Matrix {
+    guard let type = ElementType(tensor.type) else { throw missing(tensor.name) }
+    let columns = tensor.shape.last ?? 1
+    return try Matrix(
+      buffer, byteOffset: offset, rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns,
+      elementType: type)
+  }
+
+  private func missing(_ name: String) -> Failure {
+    Failure(
+      .internalError, operation: "walk the layers", subject: name, expected: "a floating point tensor", got: "none")
+  }
+
+  // MARK: Finiteness
+
+  /// Hands the representations through when all their numbers are finite, and else says where the others come from.
+  private func finite(
+    _ representations: @autoclosure () throws -> [Matrix], at layer: Layer, tensors: [ResidentTensors]
+  ) throws -> [Matrix] {
+    let representations = try representations()
+    for (index, representation) in representations.enumerated()
+    where try backend.download(representation).contains(where: { !$0.isFinite }) {
+      let culprit = try tensors[index].sorted { $0.key < $1.key }.first { try hasNonFinite($0.value) }
+      throw Failure(
+        .badData, operation: "run the model",
+        subject: culprit.map { "\(models[index].path), tensor \($0.key)" } ?? models[index].path,
+        expected: culprit == nil ? "finite hidden states at layer \(layer.name)" : "finite values",
+        got: "NaN or infinity", advice: "A damaged model has no hidden states to compare; download or train it again.")
+    }
+    return representations
+  }
+
+  private func hasNonFinite(_ tensor: Matrix) throws(DeviceError) -> Bool {
+    let scratch = try backend.allocate(rows: tensor.rows, columns: tensor.columns)
+    let counts = try backend.upload([Int32](repeating: 0, count: 2), columns: 2)
+    try backend.weightedSum([tensor], weights: [1], into: scratch, nonFinite: counts)
+    return try backend.downloadIntegers(counts)[0] > 0
+  }
+}

@@ -1,0 +1,62 @@
+import Compute
+
+/// Samples packed into batches: the same batches for every model, device and memory budget, because the order of float
+/// sums inside a matrix product may depend on what is multiplied together.
+public struct SampleBatches {
+  /// Some samples, packed.
+  struct Batch {
+    let samples: Range<Int>
+    let tokens: Range<Int>
+    let sequences: PackedSequences
+  }
+
+  /// A batch is closed before it would hold more tokens than this; a longer text is a batch of its own.
+  static let tokensPerBatch = 1024
+
+  /// The batches in order.
+  let batches: [Batch]
+  /// The token identifiers of all samples.
+  let tokenIdentifiers: [Int32]
+  /// The number of samples.
+  public let sampleCount: Int
+
+  /// The tokens of the largest batch.
+  let largestBatch: Int
+  /// The tokens of the longest text.
+  let longestText: Int
+
+  /// Packs samples and puts their layout on a device.
+  ///
+  /// - Throws: `DeviceError` when the device has no memory for it.
+  public init(_ samples: [EncodedSample], on backend: any ComputeBackend) throws(DeviceError) {
+    let lengths = samples.map(\.tokens.count)
+    var start = 0
+    batches = try SampleBatches.groups(lengths: lengths).map { group throws(DeviceError) in
+      let tokens = start..<start + lengths[group].reduce(0, +)
+      start = tokens.upperBound
+      let sequences = try PackedSequences(lengths: Array(lengths[group]), on: backend)
+      return Batch(samples: group, tokens: tokens, sequences: sequences)
+    }
+    tokenIdentifiers = samples.flatMap(\.tokens)
+    sampleCount = samples.count
+    largestBatch = batches.map(\.tokens.count).max() ?? 0
+    longestText = lengths.max() ?? 0
+  }
+
+  /// Which consecutive samples share a batch.
+  static func groups(lengths: [Int]) -> [Range<Int>] {
+    var groups: [Range<Int>] = []
+    var start = 0
+    var tokens = 0
+    for (sample, length) in lengths.enumerated() {
+      if sample > start, tokens + length > tokensPerBatch {
+        groups.append(start..<sample)
+        start = sample
+        tokens = 0
+      }
+      tokens += length
+    }
+    if start < lengths.count { groups.append(start..<lengths.count) }
+    return groups
+  }
+}

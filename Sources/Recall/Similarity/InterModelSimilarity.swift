@@ -1,0 +1,25 @@
+import Foundation
+
+/// The similarity of every pair of models at one layer: `S_ij = 1/m Σ_x exp(−D_ij(x) / 2σ²)`.
+public struct InterModelSimilarity: Sendable, Equatable {
+  /// `[models, models]`, symmetric, 1 on the diagonal.
+  public let values: [[Double]]
+
+  /// Applies the RBF kernel and averages over the samples.
+  ///
+  /// - Parameters:
+  ///   - distances: `D_ij(x)` of the layer.
+  ///   - squaredSigma: σ²; `nil` when there was no positive distance to take it from.
+  public init(_ distances: InterModelDistances, squaredSigma: Double?) {
+    values = (0..<distances.models).map { i in
+      (0..<distances.models).map { j in
+        guard let squaredSigma, i != j, distances.samples > 0 else { return 1 }
+        let kernel = distances.between(i, j).map { exp(-$0 / (2 * squaredSigma)) }
+        return kernel.reduce(0, +) / Double(distances.samples)
+      }
+    }
+  }
+
+  /// Takes similarities that were computed before.
+  public init(values: [[Double]]) { self.values = values }
+}

@@ -1,0 +1,68 @@
+import Compute
+import Diagnostics
+import JSON
+
+/// What was decided at one layer.
+public struct LayerWeights: Sendable, Equatable {
+  /// The layer.
+  public var layer: Layer
+  /// `S_ij`, models in canonical order.
+  public var similarity: InterModelSimilarity
+  /// `w_i`, in the same order; they sum to 1.
+  public var weights: [Double]
+
+  /// The entry in recall.json.
+  public var json: JSONValue {
+    [
+      "name": .string(layer.name),
+      "similarity": .array(similarity.values.map { .array($0.map(JSONValue.double)) }),
+      "weights": .array(weights.map(JSONValue.double)),
+    ]
+  }
+}
+
+/// How representations become weights: distance, bandwidth and temperature.
+public struct WeighingRule: Sendable, Equatable {
+  /// How far two representations are from each other.
+  public var distance: DistanceMeasure
+  /// How σ is found.
+  public var bandwidth: BandwidthRule
+  /// T of the softmax.
+  public var temperature: Double
+
+  /// A rule from its parts.
+  public init(distance: DistanceMeasure, bandwidth: BandwidthRule, temperature: Double) {
+    self.distance = distance
+    self.bandwidth = bandwidth
+    self.temperature = temperature
+  }
+
+  /// Whether σ is known before the distances of all layers are, so that a merge needs one pass.
+  public var isKnownLayerByLayer: Bool { bandwidth != .globalMedian }
+
+  /// Weighs the models at one layer.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer.
+  ///   - distances: The distances between the models there.
+  ///   - width: d.
+  ///   - anchor: The anchor among the models, if there is one.
+  ///   - anchorMedian: σ² of `anchorMedian`; `nil` when no distance was positive.
+  ///   - globalMedian: σ² of `globalMedian`; `nil` when no distance was positive.
+  public func weigh(
+    _ layer: Layer, distances: InterModelDistances, width: Int, anchor: Int?, anchorMedian: Double?,
+    globalMedian: Double? = nil
+  ) -> LayerWeights {
+    let squaredSigma: Double? =
+      switch bandwidth {
+      case .anchorMedian: anchorMedian
+      case .globalMedian: globalMedian
+      case .layerMedian: medianBandwidth(of: distances.all)
+      case .dimension: Double(width) / 2
+      case .sigma(let sigma): sigma * sigma
+      }
+    let similarity = InterModelSimilarity(distances, squaredSigma: squaredSigma)
+    let weights = adaptiveWeights(similarity, anchor: anchor, temperature: temperature)
+    return LayerWeights(layer: layer, similarity: similarity, weights: weights)
+  }
+}
