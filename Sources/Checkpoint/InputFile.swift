@@ -1,0 +1,101 @@
+import Diagnostics
+import Glibc
+
+/// A regular file opened once for positioned reads; any number of threads may read at once.
+final class InputFile: Sendable {
+  let path: String
+  let byteCount: Int
+  /// What changes whenever the file is written: its inode and the nanosecond of its last change.
+  let inode: UInt64
+  let modificationNanoseconds: Int
+  private let descriptor: Descriptor
+
+  init(_ path: String) throws(Failure) {
+    // Without O_NONBLOCK, opening a pipe by mistake would wait for a writer.
+    guard let descriptor = Descriptor(path, flags: O_RDONLY | O_NONBLOCK) else {
+      throw systemFailure(.missingInput, "open the file", path, expected: "a readable file")
+    }
+    var facts = stat()
+    guard fstat(descriptor.number, &facts) == 0 else {
+      throw systemFailure(.inputOutput, "open the file", path, expected: "its size")
+    }
+    guard facts.st_mode & S_IFMT == S_IFREG else {
+      throw Failure(
+        .missingInput, operation: "open the file", subject: path, expected: "a regular file",
+        got: facts.st_mode & S_IFMT == S_IFDIR ? "a directory" : "a device or pipe")
+    }
+    self.path = path
+    byteCount = Int(facts.st_size)
+    inode = UInt64(facts.st_ino)
+    modificationNanoseconds = facts.st_mtim.tv_sec * 1_000_000_000 + facts.st_mtim.tv_nsec
+    self.descriptor = descriptor
+  }
+
+  /// Fills a buffer with the bytes from an offset on.
+  ///
+  /// - Throws: `Failure` of category `inputOutput` when the system cannot read or the file ends before.
+  func read(at offset: Int, into destination: inout MutableRawSpan) throws(Failure) {
+    try destination.withUnsafeMutableBytes { (buffer) throws(Failure) in
+      var position = 0
+      while position < buffer.count {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[position...])
+        let count = uninterrupted { pread(descriptor.number, rest.baseAddress, rest.count, offset + position) }
+        guard count >= 0 else {
+          throw systemFailure(
+            .inputOutput, "read the file", path, expected: "\(rest.count) bytes at \(offset + position)")
+        }
+        guard count > 0 else {
+          throw Failure(
+            .inputOutput, operation: "read the file", subject: path,
+            expected: "\(rest.count) bytes at \(offset + position)", got: "its end",
+            advice: "The file was cut since it was opened; leave inputs alone while they are read.")
+        }
+        position += count
+      }
+    }
+  }
+
+  /// A part of the file in memory.
+  func bytes(_ range: Range<Int>) throws(Failure) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    var span = bytes.mutableSpan
+    var destination = span.mutableBytes
+    try read(at: range.lowerBound, into: &destination)
+    return bytes
+  }
+
+  /// Calls a function with one piece of the file after the other.
+  func forEachPiece(
+    of range: Range<Int>, _ body: (RawSpan) throws(Failure) -> Void
+  ) throws(Failure) {
+    let pieceByteCount = 1 << 22
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let end = min(position + pieceByteCount, range.upperBound)
+      let piece = try bytes(position..<end)
+      try body(piece.span.bytes)
+      position = end
+    }
+  }
+}
+
+/// Reads a whole small file, or a pipe until its end, into memory.
+///
+/// - Throws: `Failure` of category `missingInput` when there is no such file, it is a directory or may not be read, and of
+///   category `inputOutput` when reading fails.
+public func readFile(_ path: String) throws(Failure) -> [UInt8] {
+  guard let descriptor = Descriptor(path, flags: O_RDONLY) else {
+    throw systemFailure(.missingInput, "open the file", path, expected: "a readable file")
+  }
+  var contents: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 1 << 20)
+  while true {
+    let count = uninterrupted { read(descriptor.number, &piece, piece.count) }
+    guard count >= 0 else {
+      throw systemFailure(
+        errno == EISDIR ? .missingInput : .inputOutput, "read the file", path, expected: "the bytes of a file")
+    }
+    if count == 0 { return contents }
+    contents += piece[..<count]
+  }
+}
