@@ -2,7 +2,7 @@ import Diagnostics
 import Glibc
 
 /// A path made absolute, without `.` components and superfluous slashes; symbolic links and `..` stay as they are.
-func absolutePath(_ path: String) -> String {
+public func absolutePath(_ path: String) -> String {
   var full = path
   if !path.hasPrefix("/"), let current = getcwd(nil, 0) {
     full = String(cString: current) + "/" + path

@@ -64,11 +64,29 @@ public struct MergeRecipe: Sendable, Equatable {
   /// A recipe with the defaults and no models.
   public init() {}
 
+  /// Looks for options that contradict each other.
+  ///
+  /// - Throws: `Failure` of category `usage`.
+  func check() throws(Failure) {
+    guard weighing.bandwidth == .dimension, weighing.distance == .relative else { return }
+    throw Failure(
+      .usage, operation: "read the recipe", subject: "--bandwidth", expected: "--distance absolute beside dimension",
+      got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
+  }
+
+  /// Takes the options that an extract was made with.
+  mutating func apply(_ extract: HiddenStateFile) {
+    pooling = extract.pooling
+    maxTokens = extract.maxTokens
+    seed = extract.selection?.seed ?? seed
+    typical = extract.samples.count
+  }
+
   /// All options as used.
   public var json: JSONValue {
     func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
     return [
-      "method": "recall", "anchor": optional(anchor), "models": .array(models.map(JSONValue.string)),
+      "method": "recall", "anchor": optional(anchor), "models": .array(models.sorted().map(JSONValue.string)),
       "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
       "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
       "pooling": .string((pooling ?? .mean).rawValue), "maxTokens": .integer(maxTokens ?? Self.defaultMaxTokens),

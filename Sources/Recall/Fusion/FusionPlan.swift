@@ -11,6 +11,9 @@ public struct PlannedTensor: Sendable {
   public let rule: TensorRule
   /// The tensor of each model that it is fused from, in the canonical order; of the reference alone when it is copied.
   public let sources: [TensorRecord]
+
+  /// Whether the tensor is fused.
+  public var isFused: Bool { if case .fused = rule { true } else { false } }
 }
 
 /// Every tensor of the output, decided before the first byte is written.
@@ -54,12 +57,17 @@ public struct FusionPlan: Sendable {
 
   /// The tensors that are copied.
   public var copied: [PlannedTensor] {
-    tensors.filter { if case .copied = $0.rule { true } else { false } }
+    tensors.filter { !$0.isFused }
   }
 
   /// The bytes of all tensors of the output.
   public var outputByteCount: Int {
     tensors.reduce(0) { $0 + ($1.layout.type.byteCount(shape: $1.layout.shape) ?? 0) }
+  }
+
+  /// The bytes of all tensors that the output is made of, each counted once.
+  public var inputByteCount: Int {
+    tensors.reduce(0) { $0 + $1.sources.reduce(0) { $0 + $1.byteRange.count } }
   }
 
   private static func plan(

@@ -25,8 +25,6 @@ public final class ParameterFusion {
   private let outputPiece: DeviceBuffer
   private let progress: @Sendable (Int) -> Void
 
-  /// The bytes of fused and copied tensors read from checkpoints by this object, not counting resident ones.
-  public private(set) var bytesStreamed = 0
   /// How many values of the result were not finite, where that is allowed.
   public private(set) var nonFiniteResults = 0
 
@@ -93,7 +91,6 @@ public final class ParameterFusion {
         try buffer.withMutableBytes(in: 0..<bytes.count) { destination throws(Failure) in
           try plan.reference.checkpoint.read(tensor.sources[0], bytes: bytes, into: &destination)
         }
-        bytesStreamed += bytes.count
         write(buffer, byteCount: bytes.count, of: tensor, at: bytes.lowerBound)
       }
     }
@@ -158,7 +155,6 @@ public final class ParameterFusion {
       let inputs = try piece.tensor.sources.enumerated().map { index, source throws(Failure) in
         try ParameterFusion.view(of: source, in: device, at: index * slot, elements: piece.elements.count)
       }
-      bytesStreamed += inputs.reduce(0) { $0 + $1.byteCount }
       try fuse(inputs, of: piece.tensor, elements: piece.elements, weights: weights, counts: counts)
       ahead.giveBack(filled.buffer)
       if piece.elements.upperBound == piece.tensor.sources[0].elementCount { try check(counts, of: piece.tensor) }

@@ -40,6 +40,12 @@ public final class Model: Sendable {
       ? checkpoint.tensor(named: Architecture.embedding) : nil
   }
 
+  /// The bytes of all blocks and the final norm, which is what a pass reads.
+  var blockByteCount: Int {
+    let outside = [Architecture.embedding, Architecture.outputHead].compactMap(checkpoint.tensor(named:))
+    return checkpoint.byteCount - outside.reduce(0) { $0 + $1.byteRange.count }
+  }
+
   /// Every tensor that the architecture asks for is there in its shape, and no tensor is there that it does not know.
   private func checkTensors() throws(Failure) {
     let required = configuration.requiredTensors
@@ -96,6 +102,16 @@ extension ElementType {
     case .float16: .float16
     case .bfloat16: .bfloat16
     case .int32: .int32
+    }
+  }
+}
+
+extension StoredType {
+  /// Whether elements are numbers with an exponent, of whatever width.
+  var isFloatingPoint: Bool {
+    switch self {
+    case .bool, .uint8, .int8, .int16, .uint16, .int32, .uint32, .int64, .uint64: false
+    default: true
     }
   }
 }

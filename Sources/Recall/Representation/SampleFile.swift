@@ -1,4 +1,5 @@
 import Checkpoint
+import Compute
 import Diagnostics
 import JSON
 
@@ -122,6 +123,9 @@ extension Sample {
     cluster = json["cluster"]?.integer
     clusterSize = json["clusterSize"]?.integer
   }
+
+  /// The sample as a document, such as a line of a file.
+  public var json: JSONValue { .object(JSONObject(members)) }
 
   /// The members that stand for this sample in files that Recall writes.
   var members: [(String, JSONValue)] {

@@ -1,0 +1,347 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+
+/// RECALL from end to end: typical samples, hidden states, similarities, weights and fused parameters, layer by layer.
+///
+/// The depth is walked once: a layer of every model is read, run, compared, weighed, fused and written, and let go.
+/// `merge` is what `select`, `extract`, `weigh` and `fuse` do one after the other, with the same bytes as result.
+public struct HierarchicalMerge {
+  /// How much memory residual streams may take where no budget is given, in bytes.
+  public static let defaultStateBudget = 1 << 30
+
+  private let recipe: MergeRecipe
+  private let backend: any ComputeBackend
+  private let memoryBudget: Int?
+  private let progress: MergeProgress
+
+  /// Prepares a merge.
+  ///
+  /// - Parameters:
+  ///   - recipe: What decides the result.
+  ///   - memoryBudget: The most bytes of memory to use; `nil` for a small default.
+  ///   - backend: The device.
+  ///   - progress: Who watches.
+  public init(
+    _ recipe: MergeRecipe, memoryBudget: Int? = nil, on backend: any ComputeBackend,
+    progress: MergeProgress = .unwatched
+  ) {
+    self.recipe = recipe
+    self.memoryBudget = memoryBudget
+    self.backend = backend
+    self.progress = progress
+  }
+
+  // MARK: The whole
+
+  /// Merges into a directory.
+  ///
+  /// - Parameters:
+  ///   - output: The directory to be created.
+  ///   - overwrite: Whether it may replace one that exists.
+  /// - Returns: What was decided and done.
+  /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
+  public func merge(into output: String, overwrite: Bool) throws -> MergeReport {
+    try recipe.check()
+    let inputs = try MergeModels(recipe)
+    let plan = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    let pool = try Pool(recipe: recipe, reference: inputs.reference)
+    let memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
+    let stateBudget = try memory.stateBudget(within: memoryBudget)
+    let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
+    do {
+      return try merge(inputs, plan: plan, pool: pool, stateBudget: stateBudget, writer: writer)
+    } catch {
+      try? writer.abandon()
+      throw error
+    }
+  }
+
+  private func merge(
+    _ inputs: MergeModels, plan: FusionPlan, pool: Pool, stateBudget: Int, writer: CheckpointWriter
+  ) throws -> MergeReport {
+    var timings = StageTimings()
+    let typical = try timings.measure("select") {
+      try typicalSamples(
+        of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: stateBudget,
+        scratchDirectory: parent(of: writer.output))
+    }
+    let written = Tally()
+    let total = plan.outputByteCount
+    let fusion = try ParameterFusion(
+      plan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, on: backend,
+      progress: { [progress] bytes in progress("merge", written.add(bytes), of: total, unit: "bytes") })
+    let walk = try LayerWalk(
+      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
+      pooling: typical.header.pooling, on: backend)
+
+    var layers: [LayerWeights] = []
+    if recipe.weighing.isKnownLayerByLayer {
+      try timings.measure("merge") {
+        try walk.run { layer, representations, resident in
+          let decided = try weigh(layer, representations, inputs: inputs, header: typical.header)
+          layers.append(decided)
+          try fusion.fuse(plan.tensors(of: layer), weights: [layer: decided.weights], resident: resident)
+        }
+      }
+    } else {
+      layers = try timings.measure("extract") { try weighAfterAll(walk, inputs: inputs) }
+      let weights = Dictionary(uniqueKeysWithValues: layers.map { ($0.layer, $0.weights) })
+      try timings.measure("merge") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: weights) }
+    }
+    let models = try timings.measure("finish") {
+      try fusion.copyTheRest()
+      try fusion.finish()
+      return try mergedModels(inputs)
+    }
+    let report = MergeReport(
+      recipe: recipe.json, models: models, samples: typical.samples.map(\.sample), selectedBy: typical.header.model,
+      layers: layers)
+    try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
+      report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
+    return report
+  }
+
+  // MARK: The stages
+
+  /// Selects the typical samples of a pool: the stage `select`.
+  ///
+  /// - Parameter scratchDirectory: Where a temporary file may be kept.
+  /// - Throws: `Failure` or `DeviceError`.
+  public func select(model path: String, scratchDirectory: String) throws -> TypicalSamples {
+    let model = try Model(directory: path)
+    let pool = try Pool(recipe: recipe, reference: model)
+    guard pool.file.selection == nil else {
+      throw Failure(
+        .usage, operation: "select typical samples", subject: pool.file.path, expected: "a pool of samples",
+        got: "samples that were selected already")
+    }
+    let memory = MemoryPlan(models: [model], reference: model, pool: pool, recipe: recipe)
+    return try typicalSamples(
+      of: pool, model: model, digest: ModelDigester(model), stateBudget: memory.stateBudget(within: memoryBudget),
+      scratchDirectory: scratchDirectory)
+  }
+
+  /// Runs one model over samples: the stage `extract`.
+  ///
+  /// - Throws: `Failure` or `DeviceError`.
+  public func extract(model path: String) throws -> HiddenStateFile {
+    let model = try Model(directory: path)
+    let pool = try Pool(recipe: recipe, reference: model)
+    _ = try MemoryPlan(models: [model], reference: model, pool: pool, recipe: recipe).stateBudget(within: memoryBudget)
+    let digest = ModelDigester(model)
+    let walk = try LayerWalk(
+      [model], digests: [digest], samples: SampleBatches(pool.samples, on: backend), pooling: pool.pooling, on: backend)
+    var layers: [LayerRepresentation] = []
+    let total = model.configuration.blockCount + 2
+    try walk.run { layer, representations, _ in
+      layers.append(try LayerRepresentation(layer, representations[0], on: backend))
+      progress("extract", layers.count, of: total, unit: "layers")
+    }
+    return HiddenStateFile(
+      model: model.path, digest: try digest.finish(), pooling: pool.pooling, maxTokens: pool.maxTokens,
+      selection: pool.file.selection, samples: pool.samples.map(\.sample), layers: layers)
+  }
+
+  /// Weighs models by their extracts: the stage `weigh`.
+  ///
+  /// - Parameters:
+  ///   - anchor: The anchor's extract, if there is an anchor.
+  ///   - others: The extracts of the other models.
+  /// - Throws: `Failure` when the extracts are not of the same samples and options; `DeviceError`.
+  public func weigh(anchor: HiddenStateFile?, others: [HiddenStateFile]) throws -> MergeReport {
+    try recipe.check()
+    var files = others.map { (file: $0, isAnchor: false) }
+    if let anchor { files.append((anchor, true)) }
+    files.sort { left, right in
+      if left.file.model == right.file.model { return left.isAnchor && !right.isAnchor }
+      return left.file.model.utf8.lexicographicallyPrecedes(right.file.model.utf8)
+    }
+    let extracts = files.map(\.file)
+    try checkExtractsFit(extracts)
+    let anchorIndex = files.firstIndex(where: \.isAnchor)
+    let reference = anchorIndex.map { extracts[$0] } ?? extracts[0]
+    if recipe.weighing.bandwidth == .anchorMedian, reference.selection == nil {
+      throw Failure(
+        .usage, operation: "weigh", subject: "--bandwidth", expected: "extracts of samples that recall select wrote",
+        got: "extracts of other samples", advice: "Choose layer-median, global-median or a number, or select first.")
+    }
+
+    var distances: [(layer: LayerRepresentation, between: InterModelDistances)] = []
+    for (number, layer) in reference.layers.enumerated() {
+      let matrices = try extracts.map { extract throws(DeviceError) in
+        try backend.upload(extract.layers[number].values, columns: layer.width)
+      }
+      distances.append((layer, try InterModelDistances(matrices, measure: recipe.weighing.distance, on: backend)))
+    }
+    let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))
+    let layers = distances.map { layer, between in
+      recipe.weighing.weigh(
+        layer.layer, distances: between, width: layer.width, anchor: anchorIndex,
+        anchorMedian: reference.selection?.anchorMedian[recipe.weighing.distance], globalMedian: globalMedian)
+    }
+    var used = recipe
+    used.anchor = anchor?.model
+    used.models = others.map(\.model)
+    used.apply(reference)
+    return MergeReport(
+      recipe: used.json,
+      models: files.map { .init(path: $0.file.model, isAnchor: $0.isAnchor, digest: $0.file.digest) },
+      samples: reference.samples, selectedBy: reference.selection?.model ?? reference.model, layers: layers)
+  }
+
+  /// Fuses models with weights that were computed before: the stage `fuse`.
+  ///
+  /// - Parameters:
+  ///   - report: The weights, and the models in canonical order.
+  ///   - path: The file they came from, for errors.
+  ///   - moved: Where models are now, when they are not where the report says; matched by path, else by directory name.
+  ///   - output: The directory to be created.
+  ///   - overwrite: Whether it may replace one that exists.
+  /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
+  public func fuse(
+    _ report: MergeReport, from path: String, moved: [String], into output: String, overwrite: Bool
+  ) throws -> MergeReport {
+    var report = report
+    var timings = StageTimings()
+    let models = try report.models.map { merged throws(Failure) in
+      try Model(directory: relocated(merged.path, candidates: moved, report: path))
+    }
+    let reference = try self.reference(of: report, models: models)
+    for model in models where model !== reference {
+      guard let difference = model.configuration.difference(from: reference.configuration) else { continue }
+      throw Failure(
+        .badData, operation: "fuse", subject: model.path, expected: "the same architecture as \(reference.path)",
+        got: difference)
+    }
+    let plan = try FusionPlan(models: models, reference: reference, elementType: recipe.elementType)
+    let weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
+    let digests = models.map(ModelDigester.init)
+    let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
+    do {
+      let written = Tally()
+      let total = plan.outputByteCount
+      let fusion = try ParameterFusion(
+        plan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, on: backend,
+        progress: { [progress] bytes in progress("fuse", written.add(bytes), of: total, unit: "bytes") })
+      try timings.measure("fuse") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: weights) }
+      try fusion.copyTheRest()
+      try fusion.finish()
+      for (index, (model, digest)) in zip(models, digests).enumerated() {
+        let digest = try digest.finish()
+        guard digest == report.models[index].digest else {
+          throw Failure(
+            .badData, operation: "fuse", subject: model.path,
+            expected: "the model that was weighed, digest \(report.models[index].digest)", got: "\(digest)",
+            advice: "The model has changed since; extract and weigh again.")
+        }
+        report.models[index].path = model.path
+      }
+      try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
+        report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
+      return report
+    } catch {
+      try? writer.abandon()
+      throw error
+    }
+  }
+
+  // MARK: Steps
+
+  /// The typical samples of a pool: found by clustering, or the pool itself when it was selected before.
+  private func typicalSamples(
+    of pool: Pool, model: Model, digest: ModelDigester, stateBudget: Int, scratchDirectory: String
+  ) throws -> TypicalSamples {
+    if let header = pool.file.selection { return TypicalSamples(header: header, samples: pool.samples) }
+    let selection = TypicalSampleSelection(
+      model: model, digest: digest, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
+      on: backend)
+    return try selection.select(from: pool.samples, path: pool.file.path) { done, total in
+      progress("select", done, of: total, unit: "layers")
+    }
+  }
+
+  private func weigh(
+    _ layer: Layer, _ representations: [Matrix], inputs: MergeModels, header: SelectionHeader
+  ) throws -> LayerWeights {
+    let distances = try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)
+    return recipe.weighing.weigh(
+      layer, distances: distances, width: representations[0].columns, anchor: inputs.anchor,
+      anchorMedian: header.anchorMedian[recipe.weighing.distance])
+  }
+
+  /// Weighs with a bandwidth that needs the distances of all layers first.
+  private func weighAfterAll(_ walk: LayerWalk, inputs: MergeModels) throws -> [LayerWeights] {
+    var distances: [(layer: Layer, between: InterModelDistances)] = []
+    try walk.run { layer, representations, _ in
+      distances.append(
+        (layer, try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)))
+      progress("extract", distances.count, of: inputs.reference.configuration.blockCount + 2, unit: "layers")
+    }
+    let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))
+    return distances.map { layer, between in
+      recipe.weighing.weigh(
+        layer, distances: between, width: inputs.reference.configuration.hiddenSize, anchor: inputs.anchor,
+        anchorMedian: nil, globalMedian: globalMedian)
+    }
+  }
+
+  private func mergedModels(_ inputs: MergeModels) throws(Failure) -> [MergeReport.MergedModel] {
+    var merged: [MergeReport.MergedModel] = []
+    for (index, (model, digest)) in zip(inputs.models, inputs.digests).enumerated() {
+      merged.append(.init(path: model.path, isAnchor: index == inputs.anchor, digest: try digest.finish()))
+    }
+    return merged
+  }
+
+  // MARK: Checks
+
+  private func checkExtractsFit(_ extracts: [HiddenStateFile]) throws(Failure) {
+    guard let first = extracts.first, extracts.count > 1 else {
+      throw Failure(
+        .usage, operation: "weigh", subject: "--model", expected: "at least two extracts", got: "\(extracts.count)")
+    }
+    for extract in extracts.dropFirst() {
+      let facts: [(String, String, String)] = [
+        ("samples", extract.samplesJSON.compact, first.samplesJSON.compact),
+        ("pooling", extract.pooling.rawValue, first.pooling.rawValue),
+        ("max tokens", "\(extract.maxTokens)", "\(first.maxTokens)"),
+        ("selection", "\(extract.selection?.json.compact ?? "none")", "\(first.selection?.json.compact ?? "none")"),
+        ("layers", "\(extract.layers.count)", "\(first.layers.count)"),
+        ("width", "\(extract.layers[0].width)", "\(first.layers[0].width)"),
+      ]
+      guard let (what, got, expected) = facts.first(where: { $0.1 != $0.2 }) else { continue }
+      throw Failure(
+        .badData, operation: "weigh", subject: "the extract of \(extract.model)",
+        expected: "the same \(what) as in that of \(first.model) (\(expected.prefix(60)))", got: String(got.prefix(60)),
+        advice: "Extract all models over one file of samples with the same options.")
+    }
+  }
+
+  private func relocated(_ path: String, candidates: [String], report: String) throws(Failure) -> String {
+    guard !candidates.isEmpty else { return path }
+    let absolute = candidates.map(absolutePath)
+    let name = path.split(separator: "/").last
+    let matches = absolute.contains(path) ? [path] : absolute.filter { $0.split(separator: "/").last == name }
+    guard let match = matches.first, Set(matches).count == 1 else {
+      throw Failure(
+        .usage, operation: "fuse", subject: "--model", expected: "one that is \(path) of \(report)",
+        got: matches.isEmpty ? "none of that name" : matches.joined(separator: ", "),
+        advice: "Name every model of the weights by --anchor or --model, or none when they have not moved.")
+    }
+    return match
+  }
+
+  /// The model that gives layout and configuration: the anchor, else the base, else the first model.
+  private func reference(of report: MergeReport, models: [Model]) throws(Failure) -> Model {
+    if let anchor = report.models.firstIndex(where: \.isAnchor) { return models[anchor] }
+    guard let path = recipe.base ?? recipe.typicalFrom ?? report.recipe["base"]?.string ?? report.recipe["typicalFrom"]?.string
+    else { return models[0] }
+    let base = try Model(directory: path)
+    return models.first { $0.path == base.path } ?? base
+  }
+}
+
+/// The directory that holds a path.
+func parent(of path: String) -> String { URL(fileURLWithPath: path).deletingLastPathComponent().path }

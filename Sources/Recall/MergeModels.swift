@@ -1,0 +1,78 @@
+import Diagnostics
+import JSON
+
+/// The models of a merge, opened and found to fit together.
+public struct MergeModels: Sendable {
+  /// The models in the canonical order, which is that of their absolute paths; sums run in this order.
+  public let models: [Model]
+  /// Which of them is the anchor.
+  public let anchor: Int?
+  /// The model that selects the typical samples and gives shard layout, element types, configuration and tokenizer: the
+  /// anchor, else the base, else the one named for the purpose.
+  public let reference: Model
+  /// What finds the digest of each model while it is read.
+  public let digests: [ModelDigester]
+
+  /// Opens all models of a recipe and compares them with the reference.
+  ///
+  /// - Throws: `Failure` that names the model and what is wrong with it or different about it.
+  public init(_ recipe: MergeRecipe) throws(Failure) {
+    guard !recipe.models.isEmpty else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--model", expected: "at least one model beside the anchor", got: "none")
+    }
+    var opened: [(model: Model, isAnchor: Bool)] = []
+    if let anchor = recipe.anchor { opened.append((try Model(directory: anchor), true)) }
+    for path in recipe.models { opened.append((try Model(directory: path), false)) }
+    guard opened.count > 1 else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--model", expected: "at least two models", got: "one",
+        advice: "Name the newly fine-tuned model with --anchor and the others with --model.")
+    }
+    // Of equal paths the anchor comes first, so that the order is one and the same however they were given.
+    opened.sort { left, right in
+      if left.model.path == right.model.path { return left.isAnchor && !right.isAnchor }
+      return left.model.path.utf8.lexicographicallyPrecedes(right.model.path.utf8)
+    }
+    models = opened.map(\.model)
+    anchor = opened.firstIndex(where: \.isAnchor)
+    if let anchor {
+      reference = models[anchor]
+    } else if let path = recipe.base ?? recipe.typicalFrom {
+      let reference = try Model(directory: path)
+      self.reference = models.first { $0.path == reference.path } ?? reference
+    } else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--anchor", expected: "a model that selects the typical samples", got: "none",
+        advice: "Name the newly fine-tuned model with --anchor, or without an anchor give --base or --typical-from.")
+    }
+    digests = models.map(ModelDigester.init)
+    for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
+  }
+
+  /// The digest collector of the reference, which may stand outside of the merge.
+  public var referenceDigest: ModelDigester {
+    models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference)
+  }
+
+  private static func compare(_ model: Model, with reference: Model) throws(Failure) {
+    func failure(_ what: String, _ difference: String, _ advice: String) -> Failure {
+      Failure(
+        .badData, operation: "merge", subject: model.path, expected: "the same \(what) as \(reference.path)",
+        got: difference, advice: advice)
+    }
+    if let difference = model.configuration.difference(from: reference.configuration) {
+      throw failure(
+        "architecture", difference, "Only fine-tunes of one base model can be merged; shapes and arithmetic must agree.")
+    }
+    switch (model.tokenizer, reference.tokenizer) {
+    case (let tokenizer?, let other?):
+      guard let difference = tokenizer.difference(from: other) else { return }
+      throw failure("tokenizer", difference, "Rows of the embeddings would mean different tokens; use the base's tokenizer.")
+    case (nil, nil): return
+    case (nil, _?): throw failure("tokenizer", "no tokenizer.json", "Copy the tokenizer.json it was trained with.")
+    case (_?, nil):
+      throw failure("tokenizer", "a tokenizer.json there only", "Copy it to \(reference.path) if it is the same.")
+    }
+  }
+}

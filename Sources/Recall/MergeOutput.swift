@@ -1,0 +1,104 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+import JSON
+
+/// The directory that a merge writes: the fused tensors and everything that makes them a model.
+struct MergeOutput {
+  /// What a model directory holds beside weights and configuration, and what a merged model keeps of its reference.
+  private static let companions = [
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
+    "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json",
+  ]
+
+  private let plan: FusionPlan
+  private let elementType: ElementType?
+  private let writer: CheckpointWriter
+
+  init(plan: FusionPlan, elementType: ElementType?, writer: CheckpointWriter) {
+    self.plan = plan
+    self.elementType = elementType
+    self.writer = writer
+  }
+
+  /// Writes configuration, companions, model card and report, and gives the directory its name.
+  func finish(_ report: MergeReport, nonFiniteResults: Int, timings: StageTimings) throws(Failure) {
+    try writer.addFile("config.json", bytes: Array((configuration.formatted + "\n").utf8))
+    for name in MergeOutput.companions where FileManager.default.fileExists(atPath: "\(plan.reference.path)/\(name)") {
+      try writer.copyFile(from: "\(plan.reference.path)/\(name)", as: name)
+    }
+    try writer.addFile("README.md", bytes: Array(modelCard(report).utf8))
+    let json = try document(report, nonFiniteResults: nonFiniteResults, timings: timings)
+    try writer.addFile(MergeReport.fileName, bytes: Array((json.formatted + "\n").utf8))
+    try writer.finish()
+  }
+
+  /// The reference's configuration, with the element type where it was changed.
+  private var configuration: JSONValue {
+    guard let elementType, var object = plan.reference.configurationJSON.object else {
+      return plan.reference.configurationJSON
+    }
+    let key = object["torch_dtype"] != nil ? "torch_dtype" : "dtype"
+    object[key] = .string(elementType.rawValue)
+    return .object(object)
+  }
+
+  private func document(
+    _ report: MergeReport, nonFiniteResults: Int, timings: StageTimings
+  ) throws(Failure) -> JSONValue {
+    var json = report.json
+    let copied = plan.copied
+    var rules = JSONObject()
+    for tensor in copied {
+      if case .copied(let reason) = tensor.rule { rules[tensor.layout.name] = .string(reason.rawValue) }
+    }
+    json["tensors"] = [
+      "merged": .integer(plan.tensors.count - copied.count), "copied": .array(copied.map { .string($0.layout.name) }),
+      "rules": .object(rules), "nonFinite": .integer(nonFiniteResults),
+    ]
+    json["files"] = .array(
+      try writer.files().map { file in
+        ["name": .string(file.name), "bytes": .integer(file.byteCount), "digest": .string("\(file.digest)")]
+      })
+    json["lineage"] = json["lineage"] ?? []
+    json["timings"] = .object(JSONObject(timings.seconds.map { ($0.stage, .double($0.seconds)) }))
+    json["bytes"] = ["read": .integer(plan.inputByteCount), "written": .integer(plan.outputByteCount)]
+    return .object(json)
+  }
+
+  /// The front matter that model hubs read, what was merged, and the weights.
+  private func modelCard(_ report: MergeReport) -> String {
+    let names = report.models.map { model in
+      "- `\(model.path)`\(model.isAnchor ? " (anchor)" : "")"
+    }
+    let header = report.models.indices.map { "model \($0 + 1)" }.joined(separator: " | ")
+    let rows = report.layers.map { layer in
+      "| \(layer.layer.name) | " + layer.weights.map { fixed($0, digits: 4) }.joined(separator: " | ") + " |"
+    }
+    return """
+      ---
+      library_name: transformers
+      tags:
+      - merge
+      - recall
+      ---
+
+      # A merged model
+
+      Made with Recall: layer by layer, the models below were compared on \(report.typicalSamples.count) typical samples
+      with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
+      `recall.json` holds the recipe, the samples and all figures.
+
+      \(names.joined(separator: "\n"))
+
+      | layer | \(header) |
+      | --- | \(report.models.map { _ in "---" }.joined(separator: " | ")) |
+      \(rows.joined(separator: "\n"))
+
+      """
+  }
+}
+
+/// A number with a fixed count of digits after the point.
+public func fixed(_ value: Double, digits: Int) -> String { String(format: "%.\(digits)f", value) }

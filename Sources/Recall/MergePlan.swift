@@ -1,0 +1,88 @@
+import Compute
+import Diagnostics
+import Foundation
+
+/// What a merge would do, found without reading an element: for `--dry-run`.
+public struct MergePlan: Sendable {
+  /// The models in canonical order.
+  public let inputs: MergeModels
+  /// What every tensor of the output is made of.
+  public let fusion: FusionPlan
+  /// What is kept in memory.
+  public let memory: MemoryPlan
+  /// The samples of the pool.
+  public let samples: Int
+  /// Their tokens.
+  public let tokens: Int
+  /// Whether they were selected already.
+  public let isSelected: Bool
+  private let recipe: MergeRecipe
+
+  /// Checks everything that a merge checks before it starts.
+  ///
+  /// - Throws: `Failure`, the same as the merge would.
+  public init(_ recipe: MergeRecipe, memoryBudget: Int?) throws(Failure) {
+    try recipe.check()
+    self.recipe = recipe
+    inputs = try MergeModels(recipe)
+    fusion = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    let pool = try Pool(recipe: recipe, reference: inputs.reference)
+    samples = pool.samples.count
+    tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
+    isSelected = pool.file.selection != nil
+    memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
+    _ = try memory.stateBudget(within: memoryBudget)
+  }
+
+  /// The plan for people.
+  public var text: String {
+    let configuration = inputs.reference.configuration
+    let selection = isSelected ? 0 : inputs.reference.blockByteCount
+    let models = inputs.models.enumerated().map { index, model in
+      "  \(model.path)\(index == inputs.anchor ? "  (anchor)" : "")"
+    }
+    return """
+      models, in the order of sums:
+      \(models.joined(separator: "\n"))
+      layout, types, configuration and tokenizer from: \(inputs.reference.path)
+      architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
+      \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
+      samples: \(samples) with \(tokens) tokens, \(isSelected ? "selected before" : "\(recipe.typical) to be selected")
+      to read: \(megabytes(fusion.inputByteCount)) for fusion, \(megabytes(selection)) more for the selection
+      to write: \(megabytes(fusion.outputByteCount))
+      memory: about \(megabytes(memory.peak)) at most: layers \(megabytes(memory.layers)), activations \
+      \(megabytes(memory.activations)), pieces \(megabytes(memory.pieces)), program \(megabytes(memory.program))
+      tensors:
+      \(groups.joined(separator: "\n"))
+      """
+  }
+
+  /// One line per group of tensors with the rule that holds for it.
+  private var groups: [String] {
+    let layers = Layer.all(blocks: inputs.reference.configuration.blockCount)
+    let blocks = layers.filter { if case .block = $0 { true } else { false } }
+    func line(_ name: String, _ tensors: [PlannedTensor], _ rule: String) -> String {
+      let bytes = tensors.reduce(0) { $0 + $1.byteCount }
+      return "  \(name): \(tensors.count) tensors, \(megabytes(bytes)), \(rule)"
+    }
+    func names(_ tensors: [PlannedTensor]) -> String { tensors.map(\.layout.name).joined(separator: ", ") }
+    let embedding = fusion.tensors(of: .embedding)
+    let head = fusion.tensors(of: .head)
+    return [
+      line("embedding", embedding, "fused with the weights of embedding: \(names(embedding))"),
+      line(
+        "block.0 to block.\(blocks.count - 1)", blocks.flatMap(fusion.tensors(of:)), "each fused with the weights of its block"),
+      line("head", head, "fused with the weights of head: \(names(head))"),
+    ] + fusion.copied.map { tensor in
+      guard case .copied(let reason) = tensor.rule else { return "" }
+      return "  \(tensor.layout.name): copied from \(inputs.reference.path) (\(reason.rawValue))"
+    }
+  }
+}
+
+extension PlannedTensor {
+  /// The bytes of the tensor in the output.
+  var byteCount: Int { layout.type.byteCount(shape: layout.shape) ?? 0 }
+}
+
+private func megabytes(_ bytes: Int) -> String { "\(fixed(Double(bytes) / 1e6, digits: 1)) MB" }

@@ -1,0 +1,66 @@
+import Dispatch
+import Synchronization
+
+/// What a stage of a merge tells whoever watches.
+public struct MergeProgress: Sendable {
+  /// One message.
+  public struct Event: Sendable {
+    /// The stage: `select`, `extract`, `merge`, `fuse`, `finish`.
+    public var stage: String
+    /// How much of it is done, in `unit`.
+    public var done: Int
+    /// How much there is to do.
+    public var total: Int
+    /// What is counted: `layers` or `bytes`.
+    public var unit: String
+  }
+
+  private let report: @Sendable (Event) -> Void
+
+  /// Progress that goes to a function, which may be called from any thread.
+  public init(_ report: @escaping @Sendable (Event) -> Void) { self.report = report }
+
+  /// Progress that nobody watches.
+  public static let unwatched = MergeProgress { _ in }
+
+  func callAsFunction(_ stage: String, _ done: Int, of total: Int, unit: String) {
+    report(Event(stage: stage, done: done, total: total, unit: unit))
+  }
+}
+
+/// The seconds that each stage took, in the order in which they ran.
+public struct StageTimings: Sendable {
+  /// Stages and seconds.
+  public private(set) var seconds: [(stage: String, seconds: Double)] = []
+
+  /// No stage yet.
+  public init() {}
+
+  /// Runs a stage and notes how long it took; a stage that runs in several parts adds up.
+  mutating func measure<Result>(_ stage: String, _ body: () throws -> Result) rethrows -> Result {
+    let start = DispatchTime.now().uptimeNanoseconds
+    defer { add(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9, to: stage) }
+    return try body()
+  }
+
+  private mutating func add(_ duration: Double, to stage: String) {
+    if let index = seconds.firstIndex(where: { $0.stage == stage }) {
+      seconds[index].seconds += duration
+    } else {
+      seconds.append((stage, duration))
+    }
+  }
+}
+
+/// A number that several threads add to.
+final class Tally: Sendable {
+  private let value = Mutex(0)
+
+  /// Adds and returns the new sum.
+  func add(_ amount: Int) -> Int {
+    value.withLock { value in
+      value += amount
+      return value
+    }
+  }
+}

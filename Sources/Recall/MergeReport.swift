@@ -1,0 +1,117 @@
+import Checkpoint
+import Diagnostics
+import JSON
+
+/// What a merge decided and did: the content of recall.json.
+public struct MergeReport: Sendable {
+  /// A model that took part.
+  public struct MergedModel: Sendable {
+    /// The absolute path.
+    public var path: String
+    /// Whether the others were compared with it.
+    public var isAnchor: Bool
+    /// The digest of its tensors.
+    public var digest: Digest
+
+    /// Describes a model.
+    public init(path: String, isAnchor: Bool, digest: Digest) {
+      self.path = path
+      self.isAnchor = isAnchor
+      self.digest = digest
+    }
+  }
+
+  /// The value of `format`.
+  public static let format = "recall/1"
+  /// The name of the file in an output directory.
+  public static let fileName = "recall.json"
+
+  /// All options as used.
+  public var recipe: JSONValue
+  /// The models in canonical order.
+  public var models: [MergedModel]
+  /// The samples that the models were compared on, each with the model that selected it.
+  public var typicalSamples: [JSONValue]
+  /// Similarities and weights, shallow to deep.
+  public var layers: [LayerWeights]
+  /// The document that was read, whose unknown keys are kept.
+  private var rest = JSONObject()
+
+  /// Collects a report.
+  public init(recipe: JSONValue, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights]) {
+    self.recipe = recipe
+    self.models = models
+    typicalSamples = samples.map { sample in
+      .object(JSONObject(sample.members + [("model", .string(selectedBy))]))
+    }
+    self.layers = layers
+  }
+
+  /// Reads a report that `weigh` or a merge wrote.
+  ///
+  /// - Throws: `Failure` that names the file and the key at fault.
+  public init(path: String) throws(Failure) {
+    let json = try JSONValue(parsing: readFile(path), from: path)
+    func failure(_ expected: String, _ got: JSONValue?) -> Failure {
+      Failure(
+        .badData, operation: "read the weights", subject: path, expected: expected,
+        got: got.map { String($0.compact.prefix(80)) } ?? "no such key", advice: "Write the file again with recall weigh.")
+    }
+    guard let object = json.object, json["format"]?.string == MergeReport.format else {
+      throw failure("format \"\(MergeReport.format)\"", json["format"])
+    }
+    rest = object
+    recipe = json["recipe"] ?? .object(JSONObject())
+    typicalSamples = json["typicalSamples"]?.array ?? []
+    models = try (json["models"]?.array ?? []).map { entry throws(Failure) in
+      guard let path = entry["path"]?.string, let digest = entry["digest"]?.string.flatMap({ Digest($0) }) else {
+        throw failure("models with path and digest", entry)
+      }
+      return MergedModel(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest)
+    }
+    guard !models.isEmpty else { throw failure("at least one model", json["models"]) }
+    let count = models.count
+    layers = try (json["layers"]?.array ?? []).map { entry throws(Failure) in
+      let weights = entry["weights"]?.array?.compactMap(\.double) ?? []
+      let similarity = entry["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
+      guard let layer = entry["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
+        similarity.allSatisfy({ $0.count == count }), similarity.isEmpty || similarity.count == count
+      else { throw failure("layers with a name, \(count) weights and similarities", entry) }
+      guard weights.allSatisfy({ $0 >= 0 }), abs(weights.reduce(0, +) - 1) < 1e-6 else {
+        throw failure("weights of layer \(layer.name) that sum to 1", entry["weights"])
+      }
+      return LayerWeights(layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights)
+    }
+  }
+
+  /// The document, without what is known only once the output is written.
+  public var json: JSONObject {
+    var json = rest
+    json["format"] = .string(MergeReport.format)
+    json["recipe"] = recipe
+    json["models"] = .array(
+      models.map { ["path": .string($0.path), "anchor": .bool($0.isAnchor), "digest": .string("\($0.digest)")] })
+    json["typicalSamples"] = .array(typicalSamples)
+    json["layers"] = .array(layers.map(\.json))
+    return json
+  }
+
+  /// The weights of every layer.
+  ///
+  /// - Throws: `Failure` when a layer of the model is missing.
+  public func weights(blocks: Int, path: String) throws(Failure) -> [Layer: [Double]] {
+    let weights = Dictionary(layers.map { ($0.layer, $0.weights) }, uniquingKeysWith: { first, _ in first })
+    let wanted = Layer.all(blocks: blocks)
+    guard let missing = wanted.first(where: { weights[$0] == nil }) else {
+      guard weights.count == wanted.count, layers.count == wanted.count else {
+        throw Failure(
+          .badData, operation: "read the weights", subject: path, expected: "the \(wanted.count) layers of the models",
+          got: "\(layers.count) layers", advice: "These are the weights of other models.")
+      }
+      return weights
+    }
+    throw Failure(
+      .badData, operation: "read the weights", subject: path, expected: "weights of layer \(missing.name)", got: "none",
+      advice: "These are the weights of other models, or the file was cut.")
+  }
+}

@@ -1,0 +1,115 @@
+import Diagnostics
+
+/// An option of a command.
+struct CommandOption: Sendable {
+  /// The long name, with its two hyphens.
+  let name: String
+  /// What stands for the value in the help; `nil` for a switch.
+  let placeholder: String?
+  /// What it does and what its default is.
+  let help: String
+  /// Whether it may be given more than once.
+  var repeats = false
+}
+
+/// The options that were given to a command.
+struct ParsedOptions {
+  private let command: String
+  private var values: [String: [String]] = [:]
+
+  /// Reads `--name value`, `--name=value` and `--switch`.
+  ///
+  /// - Throws: `Failure` of category `usage` that names the nearest option for one that does not exist.
+  init(_ arguments: [String], options: [CommandOption], command: String) throws(Failure) {
+    self.command = command
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("--"), argument.count > 2 else {
+        throw ParsedOptions.failure(
+          command, argument, expected: "an option such as \(options[0].name)", got: "\"\(argument)\"")
+      }
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard let option = options.first(where: { $0.name == parts[0] }) else {
+        let names = options.map(\.name)
+        throw ParsedOptions.failure(
+          command, parts[0], expected: "an option of recall \(command)", got: "an unknown one",
+          advice: nearest(to: parts[0], among: names).map { "Did you mean \($0)?" } ?? "See recall \(command) --help.")
+      }
+      guard option.placeholder != nil else {
+        guard parts.count == 1 else {
+          throw ParsedOptions.failure(command, option.name, expected: "no value", got: "\"\(parts[1])\"")
+        }
+        values[option.name] = [""]
+        continue
+      }
+      guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
+        throw ParsedOptions.failure(command, option.name, expected: "a value", got: "none")
+      }
+      guard option.repeats || values[option.name] == nil else {
+        throw ParsedOptions.failure(command, option.name, expected: "the option once", got: "it again")
+      }
+      values[option.name, default: []].append(value)
+    }
+  }
+
+  /// Whether a switch or option was given.
+  func has(_ name: String) -> Bool { values[name] != nil }
+
+  /// All values of an option that repeats.
+  func all(_ name: String) -> [String] { values[name] ?? [] }
+
+  /// The value of an option.
+  func value(_ name: String) -> String? { values[name]?.first }
+
+  /// The value of an option that has to be there.
+  func required(_ name: String) throws(Failure) -> String {
+    guard let value = value(name) else {
+      throw ParsedOptions.failure(
+        command, name, expected: "the option", got: "none", advice: "See recall \(command) --help.")
+    }
+    return value
+  }
+
+  /// The value of an option, read by a function that gives `nil` for what it does not know.
+  func parsed<Value>(
+    _ name: String, _ expected: String, _ read: (String) -> Value?
+  ) throws(Failure) -> Value? {
+    guard let text = value(name) else { return nil }
+    guard let value = read(text) else {
+      throw ParsedOptions.failure(command, name, expected: expected, got: "\"\(text)\"")
+    }
+    return value
+  }
+
+  private static func failure(
+    _ command: String, _ subject: String, expected: String, got: String, advice: String = ""
+  ) -> Failure {
+    Failure(
+      .usage, operation: "run recall \(command)", subject: subject, expected: expected, got: got, advice: advice)
+  }
+}
+
+/// The candidate that differs least from a word, when it is near enough to be what was meant.
+func nearest(to word: String, among candidates: [String]) -> String? {
+  let distances = candidates.map { (candidate: $0, distance: editDistance(word, $0)) }
+  guard let best = distances.min(by: { $0.distance < $1.distance }), best.distance <= max(2, word.count / 3) else {
+    return nil
+  }
+  return best.candidate
+}
+
+/// How many letters have to be inserted, removed or replaced to turn one word into the other (Levenshtein).
+private func editDistance(_ left: String, _ right: String) -> Int {
+  let right = Array(right)
+  var row = Array(0...right.count)
+  for (i, letter) in left.enumerated() {
+    var diagonal = row[0]
+    row[0] = i + 1
+    for j in right.indices {
+      let replaced = diagonal + (letter == right[j] ? 0 : 1)
+      diagonal = row[j + 1]
+      row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+    }
+  }
+  return row[right.count]
+}

@@ -1,0 +1,75 @@
+import Checkpoint
+import Diagnostics
+import Foundation
+import JSON
+import Recall
+import Tokenization
+
+extension Command {
+  /// What a model directory holds.
+  static let inspect = Command(
+    name: "inspect", summary: "prints architecture, element types, parameters, layers and shards of a model",
+    options: [CommandOption(name: "--model", placeholder: "DIR", help: "the model")]
+  ) { options in
+    let path = absolutePath(try options.required("--model"))
+    let checkpoint = try Checkpoint(directory: path)
+    let configuration = try JSONValue(parsing: readFile("\(path)/config.json"), from: "\(path)/config.json")
+    print("model         \(path)")
+    print("architecture  \(configuration["model_type"]?.string ?? "unknown")")
+    do {
+      let known = try ModelConfiguration(json: configuration, path: "\(path)/config.json")
+      print("blocks        \(known.blockCount)")
+      print("width         \(known.hiddenSize), feed-forward \(known.intermediateSize)")
+      print("heads         \(known.queryHeads) of \(known.headDimension), \(known.keyValueHeads) for keys and values")
+      print("vocabulary    \(known.vocabularySize)\(known.tiesHead ? ", head tied to the embedding" : "")")
+      print("positions     \(known.maximumPositions)")
+      let windows = Set(known.windows.compactMap { $0 }).sorted()
+      if let window = windows.first {
+        print("window        \(window) tokens in \(known.windows.compactMap { $0 }.count) blocks")
+      }
+    } catch {
+      print("not mergeable \(error)")
+    }
+    print("parameters    \(checkpoint.tensors.reduce(0) { $0 + $1.elementCount })")
+    print("\n" + aligned([["element type", "tensors", "parameters", "bytes"]] + types(of: checkpoint.tensors)))
+    let shards = checkpoint.shards.map { shard in
+      [shard.fileName, "\(shard.header.tensors.count)", byteText(shard.byteCount)]
+    }
+    print("\n" + aligned([["shard", "tensors", "size"]] + shards))
+    for name in checkpoint.unindexedTensors { print("\nwarning: the index does not mention the tensor \(name)") }
+  }
+
+  /// The token identifiers of samples, as the forward pass gets them.
+  static let tokenize = Command(
+    name: "tokenize", summary: "prints the token identifiers of samples, one JSON line each",
+    options: [
+      CommandOption(name: "--model", placeholder: "DIR", help: "the model whose tokenizer.json is used"),
+      RecipeOptions.samples,
+      CommandOption(
+        name: "--max-tokens", placeholder: "N", help: "where texts are cut, special tokens included (default: nowhere)"),
+    ]
+  ) { options in
+    let tokenizer = try Tokenizer(file: "\(absolutePath(options.required("--model")))/tokenizer.json")
+    let limit = try options.parsed("--max-tokens", "a positive whole number") { text in
+      Int(text).flatMap { $0 > 0 ? $0 : nil }
+    }
+    let file = try SampleFile(path: options.required("--samples"))
+    for sample in file.samples {
+      let ids: [Int32]
+      switch sample.content {
+      case .tokens(let tokens): ids = Array(tokens.prefix(limit ?? tokens.count))
+      case .text(let text): ids = try tokenizer.encode(text, addSpecialTokens: true, truncatedTo: limit)
+      }
+      let line: JSONValue = ["ids": .array(ids.map { .integer(Int($0)) })]
+      print(line.compact)
+    }
+  }
+
+  private static func types(of tensors: [TensorRecord]) -> [[String]] {
+    Dictionary(grouping: tensors, by: \.type.rawValue).sorted { $0.key < $1.key }.map { type, tensors in
+      let parameters = tensors.reduce(0) { $0 + $1.elementCount }
+      let bytes = tensors.reduce(0) { $0 + $1.byteRange.count }
+      return [type, "\(tensors.count)", "\(parameters)", byteText(bytes)]
+    }
+  }
+}

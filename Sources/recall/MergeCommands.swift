@@ -1,0 +1,143 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+import JSON
+import Recall
+
+extension Command {
+  /// The whole method in one command.
+  static let merge = Command(
+    name: "merge", summary: "merges fine-tuned models into one",
+    options: [
+      RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.base, RecipeOptions.typicalFrom,
+    ] + RecipeOptions.selection + RecipeOptions.weighing + [
+      RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
+      CommonOptions.overwrite,
+      CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan"),
+    ] + CommonOptions.execution
+  ) { options in
+    let recipe = try RecipeOptions.recipe(from: options)
+    let memory = try CommonOptions.memory(options)
+    if options.has("--dry-run") {
+      print(try MergePlan(recipe, memoryBudget: memory).text)
+      return
+    }
+    let output = try options.required("--output")
+    let overwrite = options.has("--overwrite")
+    let printer = try ProgressPrinter(options)
+    let progress = printer.progress
+    let start = DispatchTime.now().uptimeNanoseconds
+    let report = try await CommonOptions.openDevice(options).perform { backend in
+      try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
+        .merge(into: output, overwrite: overwrite)
+    }
+    printer.finish()
+    let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+    print(report.table)
+    print("\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
+  }
+
+  /// The first stage.
+  static let select = Command(
+    name: "select", summary: "finds the typical samples of a pool",
+    options: [RecipeOptions.anchor] + RecipeOptions.selection + [CommonOptions.output, CommonOptions.overwrite]
+      + CommonOptions.execution
+  ) { options in
+    let anchor = try options.required("--anchor")
+    let output = try options.required("--output")
+    let recipe = try RecipeOptions.recipe(from: options)
+    let memory = try CommonOptions.memory(options)
+    let printer = try ProgressPrinter(options)
+    let progress = printer.progress
+    let typical = try await CommonOptions.openDevice(options).perform { backend in
+      try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
+        .select(model: anchor, scratchDirectory: parentDirectory(of: output))
+    }
+    printer.finish()
+    try writeFile(Array(typical.text.utf8), to: output, overwrite: options.has("--overwrite"))
+    print("Selected \(typical.samples.count) typical samples into \(absolutePath(output)).")
+  }
+
+  /// The second stage, once per model.
+  static let extract = Command(
+    name: "extract", summary: "runs one model over samples and keeps its representations",
+    options: [
+      CommandOption(name: "--model", placeholder: "DIR", help: "the model to run"), RecipeOptions.samples,
+      RecipeOptions.pooling, RecipeOptions.maxTokens, CommonOptions.output, CommonOptions.overwrite,
+    ] + CommonOptions.execution
+  ) { options in
+    let model = try options.required("--model")
+    let output = try options.required("--output")
+    let recipe = try RecipeOptions.recipe(from: options)
+    let memory = try CommonOptions.memory(options)
+    let printer = try ProgressPrinter(options)
+    let progress = printer.progress
+    let states = try await CommonOptions.openDevice(options).perform { backend in
+      try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
+    }
+    printer.finish()
+    try states.write(to: output, overwrite: options.has("--overwrite"))
+    print("Extracted \(states.layers.count) layers of \(states.samples.count) samples into \(absolutePath(output)).")
+  }
+
+  /// The third stage.
+  static let weigh = Command(
+    name: "weigh", summary: "turns the representations of several models into weights",
+    options: [
+      CommandOption(name: "--anchor", placeholder: "FILE", help: "the anchor's extract"),
+      CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
+    ] + RecipeOptions.weighing + [CommonOptions.output, CommonOptions.overwrite, CommonOptions.device]
+  ) { options in
+    let output = try options.required("--output")
+    let recipe = try RecipeOptions.recipe(from: options)
+    let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
+    let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
+    let report = try await CommonOptions.openDevice(options).perform { backend in
+      try HierarchicalMerge(recipe, on: backend).weigh(anchor: anchor, others: others)
+    }
+    try writeFile(
+      Array((JSONValue.object(report.json).formatted + "\n").utf8), to: output, overwrite: options.has("--overwrite"))
+    print(report.table)
+    print("\nWeights are in \(absolutePath(output)).")
+  }
+
+  /// The last stage.
+  static let fuse = Command(
+    name: "fuse", summary: "fuses models with weights that were computed before",
+    options: [
+      CommandOption(name: "--weights", placeholder: "FILE", help: "what weigh or a merge wrote"),
+      CommandOption(name: "--anchor", placeholder: "DIR", help: "where the anchor is now, if it has moved"),
+      CommandOption(name: "--model", placeholder: "DIR", help: "where a model is now; repeats", repeats: true),
+      RecipeOptions.base, RecipeOptions.elementType, RecipeOptions.allowNonFinite, CommonOptions.output,
+      CommonOptions.overwrite, CommonOptions.device, CommonOptions.progress,
+    ]
+  ) { options in
+    let weights = try options.required("--weights")
+    let output = try options.required("--output")
+    let overwrite = options.has("--overwrite")
+    let recipe = try RecipeOptions.recipe(from: options)
+    let moved = [recipe.anchor].compactMap { $0 } + recipe.models
+    let report = try MergeReport(path: weights)
+    let printer = try ProgressPrinter(options)
+    let progress = printer.progress
+    _ = try await CommonOptions.openDevice(options).perform { backend in
+      try HierarchicalMerge(recipe, on: backend, progress: progress)
+        .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
+    }
+    printer.finish()
+    print("Fused \(report.models.count) models into \(absolutePath(output)).")
+  }
+}
+
+extension TypicalSamples {
+  /// The file that `select` writes.
+  var text: String {
+    ([header.json] + samples.map(\.sample.json)).map { $0.compact + "\n" }.joined()
+  }
+}
+
+/// The directory that a file will be in.
+private func parentDirectory(of path: String) -> String {
+  URL(fileURLWithPath: absolutePath(path)).deletingLastPathComponent().path
+}

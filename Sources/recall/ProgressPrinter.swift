@@ -1,0 +1,109 @@
+import Diagnostics
+import Dispatch
+import Foundation
+import JSON
+import Recall
+import Synchronization
+
+/// Shows progress on stderr: a line that renews itself on a terminal, a line per tenth in a log, or JSON lines.
+final class ProgressPrinter: Sendable {
+  private enum Style {
+    case renewed
+    case plain
+    case json
+    case none
+  }
+
+  private struct State {
+    var stage = ""
+    var tenth = -1
+    var start = DispatchTime.now().uptimeNanoseconds
+    var lastShown: UInt64 = 0
+    var lineIsOpen = false
+  }
+
+  private let style: Style
+  private let state = Mutex(State())
+
+  /// Reads `--progress`; `auto` renews a line on a terminal and is plain elsewhere.
+  init(_ options: ParsedOptions) throws(Failure) {
+    let isTerminal = isatty(FileHandle.standardError.fileDescriptor) == 1
+    style =
+      try options.parsed("--progress", "auto, plain, json or none") { name -> Style? in
+        switch name {
+        case "auto": isTerminal ? .renewed : .plain
+        case "plain": .plain
+        case "json": .json
+        case "none": Style.none
+        default: nil
+        }
+      } ?? (isTerminal ? .renewed : .plain)
+  }
+
+  /// What a merge reports to.
+  var progress: MergeProgress { MergeProgress { [self] event in show(event) } }
+
+  /// Ends a line that renews itself.
+  func finish() {
+    state.withLock { state in
+      if state.lineIsOpen { write("\n") }
+      state.lineIsOpen = false
+    }
+  }
+
+  private func show(_ event: MergeProgress.Event) {
+    state.withLock { state in
+      let now = DispatchTime.now().uptimeNanoseconds
+      if state.stage != event.stage {
+        if state.lineIsOpen { write("\n") }
+        state = State(stage: event.stage, start: now)
+      }
+      let seconds = max(Double(now - state.start) / 1e9, 1e-3)
+      let isLast = event.done >= event.total
+      switch style {
+      case .none: break
+      case .renewed:
+        guard isLast || now - state.lastShown > 100_000_000 else { return }
+        state.lastShown = now
+        state.lineIsOpen = true
+        write("\r\u{1B}[K\(line(event, seconds: seconds))")
+      case .plain, .json:
+        let tenth = event.total == 0 ? 10 : event.done * 10 / event.total
+        guard tenth > state.tenth else { return }
+        state.tenth = tenth
+        write((style == .plain ? line(event, seconds: seconds) : json(event, seconds: seconds)) + "\n")
+      }
+    }
+  }
+
+  private func line(_ event: MergeProgress.Event, seconds: Double) -> String {
+    let left = event.done == 0 ? 0 : seconds * Double(event.total - event.done) / Double(event.done)
+    let amount =
+      event.unit == "bytes"
+      ? "\(byteText(event.done)) of \(byteText(event.total)), \(byteText(Int(Double(event.done) / seconds)))/s"
+      : "\(event.done) of \(event.total) \(event.unit)"
+    return "\(event.stage): \(amount), \(fixed(left, digits: 0)) s left"
+  }
+
+  private func json(_ event: MergeProgress.Event, seconds: Double) -> String {
+    let json: JSONValue = [
+      "stage": .string(event.stage), "done": .integer(event.done), "total": .integer(event.total),
+      "unit": .string(event.unit), "seconds": .double((seconds * 1000).rounded() / 1000),
+    ]
+    return json.compact
+  }
+
+  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}
+
+/// A number of bytes for people, in powers of 1000.
+func byteText(_ bytes: Int) -> String {
+  let units = ["B", "kB", "MB", "GB", "TB"]
+  var value = Double(bytes)
+  var unit = 0
+  while value >= 999.5, unit + 1 < units.count {
+    value /= 1000
+    unit += 1
+  }
+  return unit == 0 ? "\(bytes) B" : "\(fixed(value, digits: 2)) \(units[unit])"
+}

@@ -1,0 +1,102 @@
+import Compute
+import Diagnostics
+import Foundation
+
+/// A command of the program.
+struct Command: Sendable {
+  let name: String
+  let summary: String
+  let options: [CommandOption]
+  let run: @Sendable (ParsedOptions) async throws -> Void
+}
+
+/// The program: finds the command, runs it, and turns what it throws into one paragraph and an exit code.
+@main
+struct RecallCommand {
+  static let version = "0.1.0"
+
+  static let commands: [Command] = [
+    .merge, .select, .extract, .weigh, .fuse, .tokenize, .inspect,
+  ]
+
+  static func main() async {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    do {
+      try await run(arguments)
+    } catch let failure as Failure {
+      end(failure.description, code: failure.category.exitCode)
+    } catch let error as DeviceError {
+      end("device: \(error)", code: error.exitCode)
+    } catch {
+      end("\(error)", code: Failure.Category.internalError.exitCode)
+    }
+  }
+
+  private static func run(_ arguments: [String]) async throws {
+    guard let name = arguments.first, !["--help", "-h", "help"].contains(name) else {
+      print(overview)
+      return
+    }
+    if name == "--version" {
+      print("recall \(version)")
+      return
+    }
+    guard let command = commands.first(where: { $0.name == name }) else {
+      throw Failure(
+        .usage, operation: "run recall", subject: name,
+        expected: "one of \(commands.map(\.name).joined(separator: ", "))", got: "an unknown command",
+        advice: nearest(to: name, among: commands.map(\.name)).map { "Did you mean \($0)?" } ?? "See recall --help.")
+    }
+    let rest = Array(arguments.dropFirst())
+    if rest.contains("--help") || rest.contains("-h") {
+      print(help(for: command))
+      return
+    }
+    try await command.run(ParsedOptions(rest, options: command.options, command: name))
+  }
+
+  private static var overview: String {
+    let width = commands.map(\.name.count).max() ?? 0
+    let lines = commands.map { command in
+      "  recall \(command.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(command.summary)"
+    }
+    return """
+      recall \(version): merges fine-tuned language models layer by layer (RECALL, arXiv 2510.20479)
+
+      \(lines.joined(separator: "\n"))
+
+      recall COMMAND --help lists the options of a command.
+      """
+  }
+
+  private static func help(for command: Command) -> String {
+    let heads = command.options.map { option in
+      option.placeholder.map { "\(option.name) \($0)" } ?? option.name
+    }
+    let width = heads.map(\.count).max() ?? 0
+    let lines = zip(heads, command.options).map { head, option in
+      "  \(head.padding(toLength: width, withPad: " ", startingAt: 0))  \(option.help)"
+    }
+    return """
+      recall \(command.name): \(command.summary)
+
+      \(lines.joined(separator: "\n"))
+      """
+  }
+
+  private static func end(_ message: String, code: Int32) -> Never {
+    FileHandle.standardError.write(Data("recall: \(message)\n".utf8))
+    exit(code)
+  }
+}
+
+extension DeviceError {
+  /// The exit code of a command that a device failed.
+  var exitCode: Int32 {
+    switch code {
+    case .deviceLost: Failure.Category.tryAgain.exitCode
+    case .unavailable: Failure.Category.usage.exitCode
+    default: Failure.Category.internalError.exitCode
+    }
+  }
+}
