@@ -65,7 +65,7 @@ public final class Checkpoint: Sendable {
   /// - Parameters:
   ///   - tensor: A tensor of this checkpoint.
   ///   - bytes: The part, counted from the first byte of the tensor.
-  ///   - destination: Exactly as many bytes as asked for.
+  ///   - destination: Room for at least these bytes; they go to its start and the rest stays as it is.
   /// - Throws: `Failure` of category `inputOutput` when the system cannot read or the file was cut since it was opened, and
   ///   of category `internalError` when tensor, part and destination do not fit together.
   public func read(
@@ -73,13 +73,14 @@ public final class Checkpoint: Sendable {
   ) throws(Failure) {
     let (file, record) = try place(of: tensor)
     let tensorBytes = 0..<record.byteRange.count
-    guard bytes.clamped(to: tensorBytes) == bytes, destination.byteCount == bytes.count else {
+    guard bytes.clamped(to: tensorBytes) == bytes, destination.byteCount >= bytes.count else {
       throw Failure(
-        .internalError, operation: "read a tensor", subject: "\(file.path), tensor \(tensor.name)",
-        expected: "a part of bytes \(tensorBytes) and a destination of its size",
+        .internalError, operation: "read a tensor", subject: "\(file.path), tensor \(excerpt(tensor.name))",
+        expected: "a part of bytes \(tensorBytes) and room for them",
         got: "bytes \(bytes) into \(destination.byteCount)")
     }
-    try file.read(at: record.byteRange.lowerBound + bytes.lowerBound, into: &destination)
+    let start = record.byteRange.lowerBound
+    try file.read(start + bytes.lowerBound..<start + bytes.upperBound, into: &destination)
   }
 
   /// The digest of all bytes of a tensor, read in pieces of 4 MiB.
@@ -143,7 +144,7 @@ extension Checkpoint {
       for tensor in shard.header.tensors {
         if let other = places.updateValue((number, tensor), forKey: ExactString(tensor.name)) {
           throw Failure(
-            .badData, operation: "open the checkpoint", subject: "\(directory), tensor \(tensor.name)",
+            .badData, operation: "open the checkpoint", subject: "\(directory), tensor \(excerpt(tensor.name))",
             expected: "one shard that holds it", got: "\(shards[other.shard].fileName) and \(shard.fileName)")
         }
       }
@@ -162,7 +163,7 @@ extension Checkpoint {
       let holder = places[ExactString(tensor)].map { shards[$0.shard].fileName }
       guard let holder, ExactString(holder) == ExactString(file) else {
         throw Failure(
-          .badData, operation: "open the checkpoint", subject: "\(directory), tensor \(tensor)",
+          .badData, operation: "open the checkpoint", subject: "\(directory), tensor \(excerpt(tensor))",
           expected: "it in \(file), as the index says", got: holder.map { "it in \($0)" } ?? "no shard that holds it",
           advice: "Index and shards are of different downloads; download the checkpoint again.")
       }

@@ -26,13 +26,13 @@ struct CheckpointIndex {
     for member in members {
       guard let file = member.value.string else {
         throw Failure(
-          .badData, operation: operation, subject: "\(path), tensor \(member.key)", expected: "a file name",
+          .badData, operation: operation, subject: "\(path), tensor \(excerpt(member.key))", expected: "a file name",
           got: member.value.kind)
       }
       guard isPlainFileName(file) else {
         throw Failure(
-          .badData, operation: operation, subject: "\(path), tensor \(member.key)",
-          expected: "a file in the same directory", got: "the path \"\(file)\"",
+          .badData, operation: operation, subject: "\(path), tensor \(excerpt(member.key))",
+          expected: "a file in the same directory", got: "the path \"\(excerpt(file))\"",
           advice: "Do not trust this checkpoint: its index reaches for files outside of it.")
       }
       entries.append((member.key, file))

@@ -179,7 +179,8 @@ extension CheckpointWriter {
       throw systemFailure(.cannotCreate, "find the free space", directory, expected: "a mounted file system")
     }
     let (freeByteCount, overflow) = UInt(facts.f_bavail).multipliedReportingOverflow(by: UInt(facts.f_frsize))
-    guard overflow || byteCount <= freeByteCount else {
+    // A file system that counts no blocks at all does not know its space.
+    guard overflow || facts.f_blocks == 0 || byteCount <= freeByteCount else {
       throw Failure(
         .cannotCreate, operation: "reserve the output", subject: directory,
         expected: "\(byteCount) bytes of free space", got: "\(freeByteCount)",

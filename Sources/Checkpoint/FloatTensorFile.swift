@@ -47,7 +47,7 @@ public struct FloatTensorFile: Equatable, Sendable {
       var values = [Float](repeating: 0, count: record.elementCount)
       var span = values.mutableSpan
       var destination = span.mutableBytes
-      try file.read(at: record.byteRange.lowerBound, into: &destination)
+      try file.read(record.byteRange, into: &destination)
       tensors.append(FloatTensor(name: record.name, shape: record.shape, values: values))
     }
     self.init(tensors: tensors, metadata: header.metadata)

@@ -31,23 +31,22 @@ final class InputFile: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Fills a buffer with the bytes from an offset on.
+  /// Reads a part of the file into the first bytes of a buffer, which must have room for it.
   ///
   /// - Throws: `Failure` of category `inputOutput` when the system cannot read or the file ends before.
-  func read(at offset: Int, into destination: inout MutableRawSpan) throws(Failure) {
+  func read(_ range: Range<Int>, into destination: inout MutableRawSpan) throws(Failure) {
     try destination.withUnsafeMutableBytes { (buffer) throws(Failure) in
-      var position = 0
-      while position < buffer.count {
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[position...])
-        let count = uninterrupted { pread(descriptor.number, rest.baseAddress, rest.count, offset + position) }
+      var position = range.lowerBound
+      while position < range.upperBound {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[(position - range.lowerBound)..<range.count])
+        let count = uninterrupted { pread(descriptor.number, rest.baseAddress, rest.count, position) }
         guard count >= 0 else {
-          throw systemFailure(
-            .inputOutput, "read the file", path, expected: "\(rest.count) bytes at \(offset + position)")
+          throw systemFailure(.inputOutput, "read the file", path, expected: "\(rest.count) bytes at \(position)")
         }
         guard count > 0 else {
           throw Failure(
             .inputOutput, operation: "read the file", subject: path,
-            expected: "\(rest.count) bytes at \(offset + position)", got: "its end",
+            expected: "\(rest.count) bytes at \(position)", got: "its end",
             advice: "The file was cut since it was opened; leave inputs alone while they are read.")
         }
         position += count
@@ -60,21 +59,21 @@ final class InputFile: Sendable {
     var bytes = [UInt8](repeating: 0, count: range.count)
     var span = bytes.mutableSpan
     var destination = span.mutableBytes
-    try read(at: range.lowerBound, into: &destination)
+    try read(range, into: &destination)
     return bytes
   }
 
   /// Calls a function with one piece of the file after the other.
-  func forEachPiece(
-    of range: Range<Int>, _ body: (RawSpan) throws(Failure) -> Void
-  ) throws(Failure) {
-    let pieceByteCount = 1 << 22
+  func forEachPiece(of range: Range<Int>, _ body: (RawSpan) throws(Failure) -> Void) throws(Failure) {
+    var buffer = [UInt8](repeating: 0, count: min(1 << 22, range.count))
     var position = range.lowerBound
     while position < range.upperBound {
-      let end = min(position + pieceByteCount, range.upperBound)
-      let piece = try bytes(position..<end)
-      try body(piece.span.bytes)
-      position = end
+      let piece = position..<min(position + buffer.count, range.upperBound)
+      var span = buffer.mutableSpan
+      var destination = span.mutableBytes
+      try read(piece, into: &destination)
+      try body(buffer.span.bytes.extracting(0..<piece.count))
+      position = piece.upperBound
     }
   }
 }

@@ -36,7 +36,7 @@ final class PartialDirectory: Sendable {
     guard let lock = Descriptor("\(path)/\(Self.lockName)", flags: O_RDWR | O_CREAT | O_EXCL) else {
       throw systemFailure(.cannotCreate, Self.operation, path, expected: "a directory that may be written")
     }
-    guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else { throw Self.taken(path) }
+    guard Self.lock(lock) else { throw Self.taken(path) }
     let owner = "process \(getpid()) on \(hostName())"
     _ = owner.utf8CString.withUnsafeBytes { pwrite(lock.number, $0.baseAddress, $0.count - 1, 0) }
     self.lock = lock
@@ -90,7 +90,7 @@ extension PartialDirectory {
         .cannotCreate, operation: operation, subject: output, expected: "nothing at this path", got: "something",
         advice: "Choose another output or replace this one with --overwrite.")
     }
-    guard kind == .directory, try holdsOnlyModel(output) else {
+    guard kind == .directory, try holdsModel(output) else {
       throw Failure(
         .cannotCreate, operation: operation, subject: output, expected: "a model directory to replace",
         got: kind == .directory ? "a directory without a model" : "a file or link",
@@ -100,7 +100,7 @@ extension PartialDirectory {
   }
 
   /// A mistyped `--overwrite` must not cost anyone a home directory.
-  private static func holdsOnlyModel(_ directory: String) throws(Failure) -> Bool {
+  private static func holdsModel(_ directory: String) throws(Failure) -> Bool {
     let names = try fileNames(in: directory)
     return names.isEmpty || names.contains { $0 == "recall.json" || $0.hasSuffix(".safetensors") }
   }
@@ -121,9 +121,7 @@ extension PartialDirectory {
   /// Sees to a leftover of the same name: explains it, or removes it when it may be overwritten.
   private static func clear(_ path: String, overwrite: Bool) throws(Failure) {
     guard PathKind(path) != .nothing else { return }
-    let lockPath = "\(path)/\(lockName)"
-    let lock = Descriptor(lockPath, flags: O_RDWR)
-    if let lock, flock(lock.number, LOCK_EX | LOCK_NB) != 0 { throw taken(path) }
+    if let lock = Descriptor("\(path)/\(lockName)", flags: O_RDWR), !Self.lock(lock) { throw taken(path) }
     guard overwrite else {
       throw Failure(
         .cannotCreate, operation: operation, subject: path, expected: "no leftover of an earlier run", got: "one",
@@ -135,6 +133,12 @@ extension PartialDirectory {
       throw systemFailure(.cannotCreate, operation, path, expected: "a leftover that may be removed")
     }
     try removeDirectory(discarded)
+  }
+
+  /// - Returns: Whether no other process holds the lock. A file system that knows no locks, as on some clusters, has no
+  ///   holders either.
+  private static func lock(_ file: borrowing Descriptor) -> Bool {
+    flock(file.number, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
   }
 
   private static func taken(_ path: String) -> Failure {

@@ -67,7 +67,8 @@ extension SafetensorsHeader {
       } else {
         tensors.append(
           try parseTensor(
-            entry.key, entry.value, from: byteCount, to: fileByteCount, subject: "\(file), tensor \(entry.key)"))
+            entry.key, entry.value, from: byteCount, to: fileByteCount,
+            subject: "\(file), tensor \(excerpt(entry.key))"))
       }
     }
     tensors.sort {
@@ -90,7 +91,7 @@ extension SafetensorsHeader {
     for member in members {
       guard let text = member.value.string else {
         throw headerFailure(
-          file, expected: "a string as \(metadataKey) value of \"\(member.key)\"", got: member.value.kind)
+          file, expected: "a string as \(metadataKey) value of \"\(excerpt(member.key))\"", got: member.value.kind)
       }
       metadata[member.key] = text
     }
@@ -117,7 +118,8 @@ extension SafetensorsHeader {
     }
     guard offsets[1] - offsets[0] == byteCount else {
       throw headerFailure(
-        subject, expected: "\(byteCount) bytes for \(type.rawValue) \(shape)", got: "data_offsets \(offsets)")
+        subject, expected: "\(byteCount) bytes for \(type.rawValue) \(excerpt("\(shape)"))",
+        got: "data_offsets \(offsets)")
     }
     return TensorRecord(name: name, type: type, shape: shape, byteRange: start + offsets[0]..<start + offsets[1])
   }
@@ -156,7 +158,7 @@ extension SafetensorsHeader {
     for tensor in tensors {
       guard tensor.byteRange.lowerBound == position else {
         throw headerFailure(
-          "\(file), tensor \(tensor.name)", expected: "data that starts at offset \(position - start)",
+          "\(file), tensor \(excerpt(tensor.name))", expected: "data that starts at offset \(position - start)",
           got: "offset \(tensor.byteRange.lowerBound - start), "
             + (tensor.byteRange.lowerBound < position ? "which overlaps another tensor" : "which leaves a hole"))
       }
@@ -171,6 +173,6 @@ extension SafetensorsHeader {
     _ subject: String, expected: String, got: String,
     advice: String = "Download or write the file again; it is cut short, damaged or not a safetensors file."
   ) -> Failure {
-    Failure(.badData, operation: operation, subject: subject, expected: expected, got: got, advice: advice)
+    Failure(.badData, operation: operation, subject: subject, expected: expected, got: excerpt(got), advice: advice)
   }
 }

@@ -35,6 +35,19 @@ public struct ShardLayout: Equatable, Sendable {
   }
 }
 
+extension Checkpoint {
+  /// The same files with the same tensors in the same order, to be written anew: what a merge gives to its output.
+  ///
+  /// A single file is named `model.safetensors`, whatever it was called, because that name needs no index.
+  public var layout: [ShardLayout] {
+    shards.map { shard in
+      ShardLayout(
+        fileName: shards.count == 1 ? "model.safetensors" : shard.fileName,
+        tensors: shard.header.tensors.map { TensorLayout(name: $0.name, type: $0.type, shape: $0.shape) })
+    }
+  }
+}
+
 extension ShardLayout {
   /// Places the tensors and spells the head of the file: length, JSON in the order of the tensors, and the spaces that align
   /// the elements to 8 bytes.

@@ -26,6 +26,7 @@ struct CheckpointWriterTests {
     let checkpoint = try Checkpoint(directory: output)
     #expect(checkpoint.directory == output)
     #expect(checkpoint.unindexedTensors == [])
+    #expect(checkpoint.layout == layouts)
     #expect(checkpoint.tensors.map(\.name) == layouts.flatMap(\.tensors).map(\.name))
     #expect(checkpoint.byteCount == 24 + 0 + 8 + 6000)
     for shard in checkpoint.shards {

@@ -140,6 +140,17 @@ struct SafetensorsHeaderTests {
     #expect(failure?.subject == "evil.safetensors, tensor layer.7")
   }
 
+  @Test("a name in a complaint neither fills nor steers the terminal")
+  func hostileName() throws {
+    let name = "\\u001b[2J" + String(repeating: "e\u{301}", count: 100_000)
+    let failure = #expect(throws: Failure.self) {
+      try parse(#"{"\#(name)":{"dtype":"\#(name)","shape":[],"data_offsets":[0,4]}}"#, dataByteCount: 4)
+    }
+    let description = try #require(failure?.description)
+    #expect(description.unicodeScalars.count < 1000)
+    #expect(!description.unicodeScalars.contains("\u{1B}"))
+  }
+
   @Test("text that is not UTF-8 is refused")
   func invalidText() {
     let text = Array(#"{"__metadata__":{"a":""#.utf8) + [0xFF] + Array("\"}}".utf8)
