@@ -39,6 +39,14 @@ let package = Package(
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(
       name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoint", "Diagnostics", "JSON"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "RecallTests",
+      dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["TestSupport", "recall"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

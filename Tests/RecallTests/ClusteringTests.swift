@@ -2,6 +2,7 @@ import Compute
 import ComputeCPU
 import JSON
 import Recall
+import TestSupport
 import Testing
 
 /// k-means against scikit-learn's best of ten starts.

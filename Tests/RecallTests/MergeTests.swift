@@ -4,6 +4,7 @@ import ComputeCPU
 import Foundation
 import JSON
 import Recall
+import TestSupport
 import Testing
 
 /// The whole merge on small checkpoints.
@@ -209,11 +210,12 @@ import Testing
   }
 
   private func bytes(of tensor: TensorRecord, in checkpoint: Checkpoint) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: tensor.byteRange.count)
-    var span = bytes.mutableSpan
+    let count = tensor.byteRange.count
+    var contents = [UInt8](repeating: 0, count: count)
+    var span = contents.mutableSpan
     var destination = span.mutableBytes
-    try checkpoint.read(tensor, bytes: 0..<bytes.count, into: &destination)
-    return bytes
+    try checkpoint.read(tensor, bytes: 0..<count, into: &destination)
+    return contents
   }
 
   private func floats(_ bytes: [UInt8]) -> [Float] {

@@ -3,6 +3,7 @@ import Compute
 import ComputeCPU
 import JSON
 import Recall
+import TestSupport
 import Testing
 
 /// Distances, bandwidths, similarities and weights against float64 NumPy, given the same states.
@@ -50,10 +51,10 @@ import Testing
     let spelling = expected["sigma"]?.double.map { "\($0)" } ?? expected["bandwidth"]?.string ?? ""
     let bandwidth = try #require(BandwidthRule(name: spelling))
     let variants: [(key: String, anchor: Int?)] = [("withAnchor", anchor), ("withoutAnchor", nil)]
-    for (key, anchor) in variants {
-      for (temperature, weights) in try #require(expected["weights"]?[key]?.object).members.map({ ($0.key, $0.value) }) {
-        let rule = WeighingRule(
-          distance: measure, bandwidth: bandwidth, temperature: try #require(Double(temperature)))
+    for entry in try #require(expected["weights"]?.array) {
+      let temperature = try #require(entry["temperature"]?.double)
+      let rule = WeighingRule(distance: measure, bandwidth: bandwidth, temperature: temperature)
+      for (key, anchor) in variants {
         for (layer, between) in distances.enumerated() {
           let decided = rule.weigh(
             .block(layer), distances: between, width: width, anchor: anchor, anchorMedian: medianBandwidth(of: own),
@@ -62,7 +63,8 @@ import Testing
           for (row, golden) in zip(decided.similarity.values, similarity) {
             #expect(isClose(row, golden.array?.compactMap(\.double) ?? []))
           }
-          #expect(isClose(decided.weights, weights.array?[layer].array?.compactMap(\.double) ?? []))
+          let weights = try #require(entry[key]?.array?[layer].array).compactMap(\.double)
+          #expect(isClose(decided.weights, weights))
           #expect(abs(decided.weights.reduce(0, +) - 1) < 1e-12)
         }
       }

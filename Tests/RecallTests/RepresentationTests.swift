@@ -2,6 +2,7 @@ import Checkpoint
 import Compute
 import ComputeCPU
 import Recall
+import TestSupport
 import Testing
 
 /// Representations against those of transformers in float32.

@@ -1,0 +1,221 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Bad input: each case exits with its code, names what is at fault in one paragraph, leaves nothing under the output's
+/// name, and does not touch the inputs.
+@Suite struct BadInputTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  /// Merges with the given options in place of sound ones, and checks everything that holds for all bad input.
+  private func expectRefusal(
+    anchor: String? = nil, model: String? = nil, samples: String? = nil, typical: String = "3",
+    more: [String] = [], code: Int32, naming words: [String], sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let inputs = [anchor, model].compactMap { $0 }
+    let before = inputs.map { listing(of: $0) }
+    let outcome = try RecallProcess.run(
+      [
+        "merge", "--anchor", anchor ?? Fixtures.sibling("third"), "--model", model ?? Fixtures.sibling("first"),
+        "--samples", samples ?? Fixtures.siblingSamples, "--typical", typical, "--output", directory("out"),
+        "--progress", "none",
+      ] + more)
+    #expect(outcome.code == code, "\(outcome.diagnostics)", sourceLocation: sourceLocation)
+    for word in words {
+      #expect(outcome.diagnostics.contains(word), "\(word): \(outcome.diagnostics)", sourceLocation: sourceLocation)
+    }
+    #expect(outcome.diagnostics.split(separator: "\n").count == 1, "one paragraph", sourceLocation: sourceLocation)
+    #expect(!FileManager.default.fileExists(atPath: directory("out")), sourceLocation: sourceLocation)
+    #expect(!FileManager.default.fileExists(atPath: directory("out.partial")), sourceLocation: sourceLocation)
+    #expect(inputs.map { listing(of: $0) } == before, "inputs are untouched", sourceLocation: sourceLocation)
+  }
+
+  /// Names and contents of a directory's files.
+  private func listing(of path: String) -> [String: Data] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return Dictionary(
+      uniqueKeysWithValues: names.compactMap { name in
+        FileManager.default.contents(atPath: "\(path)/\(name)").map { (name, $0) }
+      })
+  }
+
+  /// A copy of a sibling with one file changed.
+  private func damaged(_ file: String, _ change: (inout Data) throws -> Void) throws -> String {
+    let copy = try directory.copy(of: Fixtures.sibling("first"), as: "damaged-\(UUID().uuidString)")
+    let url = URL(fileURLWithPath: "\(copy)/\(file)")
+    var data = try Data(contentsOf: url)
+    try change(&data)
+    try data.write(to: url)
+    return copy
+  }
+
+  /// A copy with some words of its config.json or tokenizer.json replaced.
+  private func edited(_ file: String, _ old: String, _ new: String) throws -> String {
+    try damaged(file) { data in
+      let text = String(decoding: data, as: UTF8.self)
+      try #require(text.contains(old), "the fixture has \(old)")
+      data = Data(text.replacingOccurrences(of: old, with: new).utf8)
+    }
+  }
+
+  @Test("missing directories and files")
+  func missing() throws {
+    try expectRefusal(model: directory("nowhere"), code: 66, naming: [directory("nowhere"), "config.json"])
+    try expectRefusal(samples: directory("nowhere.jsonl"), code: 66, naming: ["nowhere.jsonl"])
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+      let copy = try directory.copy(of: Fixtures.sibling("first"), as: "without-\(file)")
+      try FileManager.default.removeItem(atPath: "\(copy)/\(file)")
+      let code: Int32 = file == "tokenizer.json" ? 65 : 66
+      try expectRefusal(model: copy, code: code, naming: [copy])
+    }
+  }
+
+  @Test("wrong JSON")
+  func wrongJSON() throws {
+    for file in ["config.json", "tokenizer.json"] {
+      let copy = try damaged(file) { $0 = $0.dropLast(10) }
+      try expectRefusal(model: copy, code: 65, naming: ["\(copy)/\(file)", "byte"])
+    }
+    let samples = try directory.write("{\"text\": \"a\"}\n{\"text\": 7}\n", to: "bad.jsonl")
+    try expectRefusal(samples: samples, code: 65, naming: ["bad.jsonl, line 2"])
+    let broken = try directory.write("{\"text\": \"a\"}\n\n{\"text\n", to: "broken.jsonl")
+    try expectRefusal(samples: broken, code: 65, naming: ["broken.jsonl, line 3"])
+  }
+
+  @Test("truncated and hostile safetensors")
+  func hostileWeights() throws {
+    let truncated = try damaged("model.safetensors") { $0 = $0.dropLast(100) }
+    try expectRefusal(model: truncated, code: 65, naming: ["\(truncated)/model.safetensors"])
+    let huge = try damaged("model.safetensors") { $0.replaceSubrange(0..<8, with: Data(repeating: 0x7F, count: 8)) }
+    try expectRefusal(model: huge, code: 65, naming: ["\(huge)/model.safetensors"])
+    let empty = try damaged("model.safetensors") { $0 = Data() }
+    try expectRefusal(model: empty, code: 65, naming: ["\(empty)/model.safetensors"])
+  }
+
+  @Test("models of other architectures, shapes or vocabularies")
+  func otherModels() throws {
+    try expectRefusal(
+      model: Fixtures.checkpoint("qwen3"), code: 65, naming: [Fixtures.checkpoint("qwen3"), "model_type qwen3"])
+    let unknown = try edited("config.json", "\"llama\"", "\"mamba\"")
+    try expectRefusal(model: unknown, code: 65, naming: [unknown, "mamba", "qwen3"])
+    let vocabulary = try edited("config.json", "\"vocab_size\": ", "\"vocab_size\": 1")
+    try expectRefusal(model: vocabulary, code: 65, naming: [vocabulary, "model.embed_tokens.weight", "shape"])
+    let quantised = try edited("config.json", "\"vocab_size\"", "\"quantization_config\": {\"bits\": 4}, \"vocab_size\"")
+    try expectRefusal(model: quantised, code: 65, naming: [quantised, "quantised"])
+    let rope = try edited("config.json", "\"rope_theta\": 10000", "\"rope_theta\": 50000")
+    try expectRefusal(model: rope, code: 65, naming: [rope, "rotary"])
+  }
+
+  @Test("a tokenizer that differs in what decides identifiers")
+  func otherTokenizer() throws {
+    let first = try Data(contentsOf: URL(fileURLWithPath: "\(Fixtures.sibling("first"))/tokenizer.json"))
+    var document = try #require(try JSONSerialization.jsonObject(with: first) as? [String: Any])
+    var model = try #require(document["model"] as? [String: Any])
+    let merges = try #require(model["merges"] as? [Any])
+    model["merges"] = Array(merges.dropLast())
+    document["model"] = model
+    let copy = try damaged("tokenizer.json") { $0 = try JSONSerialization.data(withJSONObject: document) }
+    try expectRefusal(model: copy, code: 65, naming: [copy, "tokenizer", "merges"])
+
+    document = try #require(try JSONSerialization.jsonObject(with: first) as? [String: Any])
+    document["truncation"] = ["max_length": 5, "strategy": "LongestFirst", "stride": 0, "direction": "Right"]
+    let harmless = try damaged("tokenizer.json") { $0 = try JSONSerialization.data(withJSONObject: document) }
+    let outcome = try RecallProcess.run([
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", harmless, "--samples", Fixtures.siblingSamples,
+      "--typical", "3", "--output", directory("merged"),
+    ])
+    #expect(outcome.code == 0, "truncation settings decide no identifier: \(outcome.diagnostics)")
+  }
+
+  @Test("pools that are empty, too small, out of the vocabulary or too long")
+  func pools() throws {
+    let empty = try directory.write("\n  \n", to: "empty.jsonl")
+    try expectRefusal(samples: empty, code: 65, naming: ["empty.jsonl", "at least one sample"])
+    try expectRefusal(typical: "7", code: 65, naming: ["samples.input_ids.jsonl", "at least 7 samples"])
+    let nothing = try directory.write("{\"input_ids\": [1]}\n{\"input_ids\": []}\n", to: "nothing.jsonl")
+    try expectRefusal(samples: nothing, typical: "1", code: 65, naming: ["nothing.jsonl, line 2", "no"])
+    let stranger = try directory.write("{\"input_ids\": [1, 99999]}\n", to: "stranger.jsonl")
+    try expectRefusal(samples: stranger, typical: "1", code: 65, naming: ["stranger.jsonl, line 1", "99999"])
+    let ids = (0..<1000).map { "\($0 % 100)" }.joined(separator: ",")
+    let long = try directory.write("{\"input_ids\": [\(ids)]}\n", to: "long.jsonl")
+    try expectRefusal(
+      samples: long, typical: "1", more: ["--max-tokens", "1000"], code: 65,
+      naming: ["long.jsonl, line 1", "positions", "--max-tokens"])
+  }
+
+  @Test("weights that are not finite stop the merge and are named")
+  func notFinite() throws {
+    let copy = try damaged("model.safetensors") { $0.replaceSubrange($0.count - 2..<$0.count, with: [0xC0, 0x7F]) }
+    try expectRefusal(model: copy, code: 65, naming: [copy, "tensor ", "NaN"])
+    let outcome = try RecallProcess.run(["inspect", "--model", copy])
+    #expect(outcome.code == 0)
+  }
+
+  @Test("an output that exists, a leftover, and a place that takes no output")
+  func outputs() throws {
+    let arguments = [
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples",
+      Fixtures.siblingSamples, "--typical", "3", "--progress", "none", "--output",
+    ]
+    #expect(try RecallProcess.run(arguments + [directory("made")]).code == 0)
+    let before = listing(of: directory("made"))
+    let again = try RecallProcess.run(arguments + [directory("made")])
+    #expect(again.code == 73)
+    #expect(again.diagnostics.contains(directory("made")) && again.diagnostics.contains("--overwrite"))
+    #expect(listing(of: directory("made")) == before)
+    #expect(try RecallProcess.run(arguments + [directory("made"), "--overwrite"]).code == 0)
+
+    try FileManager.default.createDirectory(atPath: directory("left.partial"), withIntermediateDirectories: true)
+    let leftover = try RecallProcess.run(arguments + [directory("left")])
+    #expect(leftover.code == 73)
+    #expect(leftover.diagnostics.contains("left.partial"))
+
+    let nowhere = try RecallProcess.run(arguments + [directory("no/such/place")])
+    #expect(nowhere.code == 73)
+    #expect(nowhere.diagnostics.contains(directory("no/such")))
+  }
+
+  @Test("extracts that do not fit together")
+  func extracts() throws {
+    for (name, pooling) in [("first", "mean"), ("second", "last")] {
+      let outcome = try RecallProcess.run([
+        "extract", "--model", Fixtures.sibling(name), "--samples", Fixtures.siblingSamples, "--pooling", pooling,
+        "--output", directory("\(name).safetensors"),
+      ])
+      #expect(outcome.code == 0)
+    }
+    let weigh = [
+      "weigh", "--model", directory("first.safetensors"), "--model", directory("second.safetensors"), "--bandwidth",
+      "1", "--output", directory("recall.json"),
+    ]
+    let outcome = try RecallProcess.run(weigh)
+    #expect(outcome.code == 65)
+    #expect(outcome.diagnostics.contains("pooling"))
+    let wrong = try RecallProcess.run(
+      ["weigh", "--model", "\(Fixtures.sibling("first"))/model.safetensors", "--model", directory("first.safetensors"),
+        "--output", directory("recall.json")])
+    #expect(wrong.code == 65)
+    #expect(!FileManager.default.fileExists(atPath: directory("recall.json")))
+  }
+
+  @Test("models that are not those that were weighed")
+  func otherModelsThanWeighed() throws {
+    let arguments = [
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples",
+      Fixtures.siblingSamples, "--typical", "3", "--output", directory("made"),
+    ]
+    #expect(try RecallProcess.run(arguments).code == 0)
+    let changed = try directory.copy(of: Fixtures.sibling("second"), as: "first")
+    let fuse = [
+      "fuse", "--weights", directory("made/recall.json"), "--anchor", Fixtures.sibling("third"), "--model", changed,
+      "--output", directory("out"),
+    ]
+    let outcome = try RecallProcess.run(fuse)
+    #expect(outcome.code == 65)
+    #expect(outcome.diagnostics.contains("digest"))
+    #expect(!FileManager.default.fileExists(atPath: directory("out")))
+    #expect(!FileManager.default.fileExists(atPath: directory("out.partial")))
+  }
+}

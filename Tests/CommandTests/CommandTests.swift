@@ -1,0 +1,137 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The program as a user meets it: what it prints, where, and how it exits.
+@Suite struct CommandTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private func mergeArguments(output: String) -> [String] {
+    [
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--model",
+      Fixtures.sibling("second"), "--samples", Fixtures.siblingSamples, "--typical", "3", "--output", output,
+    ]
+  }
+
+  @Test("a merge prints models, samples, a table of all layers and where the result is")
+  func merge() throws {
+    let outcome = try RecallProcess.run(mergeArguments(output: directory("out")) + ["--progress", "none"])
+    #expect(outcome.code == 0)
+    #expect(outcome.diagnostics.isEmpty)
+    for word in ["(anchor)", "typical samples (3", "embedding", "block.0", "block.2", "head", directory("out")] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+    #expect(FileManager.default.fileExists(atPath: directory("out/model.safetensors")))
+  }
+
+  @Test("the stages run as separate commands and give the bytes of the merge")
+  func stages() throws {
+    #expect(try RecallProcess.run(mergeArguments(output: directory("out"))).code == 0)
+    let select = [
+      "select", "--anchor", Fixtures.sibling("third"), "--samples", Fixtures.siblingSamples, "--typical", "3",
+      "--output", directory("typical.jsonl"),
+    ]
+    #expect(try RecallProcess.run(select).code == 0)
+    for name in ["first", "second", "third"] {
+      let extract = [
+        "extract", "--model", Fixtures.sibling(name), "--samples", directory("typical.jsonl"), "--output",
+        directory("\(name).safetensors"),
+      ]
+      #expect(try RecallProcess.run(extract).code == 0)
+    }
+    let weigh = [
+      "weigh", "--anchor", directory("third.safetensors"), "--model", directory("second.safetensors"), "--model",
+      directory("first.safetensors"), "--output", directory("recall.json"),
+    ]
+    #expect(try RecallProcess.run(weigh).code == 0)
+    let fuse = ["fuse", "--weights", directory("recall.json"), "--output", directory("fused")]
+    #expect(try RecallProcess.run(fuse).code == 0)
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory("out"))
+    #expect(try Set(names) == Set(FileManager.default.contentsOfDirectory(atPath: directory("fused"))))
+    for name in names where name != "recall.json" {
+      #expect(FileManager.default.contentsEqual(atPath: directory("out/\(name)"), andPath: directory("fused/\(name)")))
+    }
+  }
+
+  @Test("a dry run prints the plan and writes nothing")
+  func dryRun() throws {
+    let outcome = try RecallProcess.run(mergeArguments(output: directory("out")) + ["--dry-run"])
+    #expect(outcome.code == 0)
+    for word in ["to read", "to write", "memory", "embedding:", "block.0 to block.2", "head:", "lm_head.weight"] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+  }
+
+  @Test("a recipe file says what options say, and options outrank it")
+  func recipe() throws {
+    let recipe = try directory.write(
+      """
+      {"anchor": "\(Fixtures.sibling("third"))", "models": ["\(Fixtures.sibling("first"))"], "typical": 2,
+       "samples": "\(Fixtures.siblingSamples)", "bandwidth": 0.7, "clusterLayer": 1, "dtype": "float32"}
+      """, to: "recipe.json")
+    let first = try RecallProcess.run(["merge", "--recipe", recipe, "--output", directory("first")])
+    #expect(first.code == 0)
+    #expect(first.output.contains("typical samples (2"))
+    let again = try RecallProcess.run(
+      ["merge", "--recipe", directory("first/recall.json"), "--typical", "4", "--output", directory("again")])
+    #expect(again.code == 0)
+    #expect(again.output.contains("typical samples (4"))
+  }
+
+  @Test("inspect prints architecture, element types, parameters, layers and shards")
+  func inspect() throws {
+    let outcome = try RecallProcess.run(["inspect", "--model", Fixtures.checkpoint("llama-sharded")])
+    #expect(outcome.code == 0)
+    for word in ["llama", "BF16", "parameters", "blocks", "model-00003-of-00003.safetensors"] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+  }
+
+  @Test("progress is JSON lines where that is asked for")
+  func progress() throws {
+    let outcome = try RecallProcess.run(mergeArguments(output: directory("out")) + ["--progress", "json"])
+    let lines = outcome.diagnostics.split(separator: "\n")
+    #expect(lines.count > 3)
+    for line in lines {
+      let document = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      #expect(document?["stage"] is String && document?["done"] is Int && document?["total"] is Int)
+    }
+  }
+
+  @Test(
+    "every command explains itself",
+    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect"])
+  func help(command: String) throws {
+    let outcome = try RecallProcess.run([command, "--help"])
+    #expect(outcome.code == 0)
+    #expect(outcome.output.contains("--"))
+    #expect(try RecallProcess.run(["--help"]).output.contains(command))
+  }
+
+  @Test(
+    "an unknown word is an error that names the nearest known one",
+    arguments: [
+      (["merg"], "merge"), (["merge", "--ancor", "x"], "--anchor"), (["fuse", "--weight", "x"], "--weights"),
+      (["merge", "--bandwidth", "anchor"], "anchor-median"), (["merge", "--temperature", "0"], "positive"),
+      (["merge", "--device", "gpu", "--dry-run"], "--anchor"), (["select", "--overwrite=yes"], "no value"),
+      (["merge", "--typical", "3", "--typical", "4"], "once"), (["merge", "stray"], "an option"),
+      (["merge", "--output"], "a value"), (["merge", "--memory", "8X"], "8G"),
+    ])
+  func usage(arguments: [String], hint: String) throws {
+    let outcome = try RecallProcess.run(arguments)
+    #expect(outcome.code == 64)
+    #expect(outcome.diagnostics.contains(hint), "\(outcome.diagnostics)")
+    #expect(outcome.output.isEmpty)
+  }
+
+  @Test("an unknown key of a recipe is an error that names the nearest known one")
+  func recipeKey() throws {
+    let recipe = try directory.write("{\"temprature\": 1}", to: "recipe.json")
+    let outcome = try RecallProcess.run(["merge", "--recipe", recipe, "--output", directory("out")])
+    #expect(outcome.code == 64)
+    #expect(outcome.diagnostics.contains("\"temperature\""))
+  }
+}
