@@ -251,21 +251,33 @@ struct PatternParser {
 
   private mutating func quantified(_ body: PatternSyntax) throws(Failure) -> PatternSyntax {
     guard let (minimum, maximum, isInterval) = try quantifier() else { return body }
+    try refuseRepeating(body, maximum)
+    if isInterval, skip("+") {
+      // Behind an interval "+" is no possessive mark here but a quantifier of its own.
+      let inner = PatternSyntax.repetition(body, minimum: minimum, maximum: maximum, .greedy)
+      try refuseRepeating(inner, nil)
+      return .repetition(inner, minimum: 1, maximum: nil, .greedy)
+    }
     var greed = PatternGreed.greedy
     if skip("?") { greed = .lazy } else if skip("+") { greed = .possessive }
-    guard !isInterval || greed == .greedy else { throw unsupported("a quantifier behind an interval") }
+    guard !isInterval || minimum != maximum || greed == .greedy else {
+      throw unsupported("\"?\" behind an exact interval")
+    }
     let start = position
     guard try quantifier() == nil else {
       position = start
       throw unsupported("a quantifier behind a quantifier")
     }
+    return .repetition(body, minimum: minimum, maximum: maximum, greed)
+  }
+
+  private func refuseRepeating(_ body: PatternSyntax, _ maximum: Int?) throws(Failure) {
     switch body {
     case .lookahead, .position: throw unsupported("the repetition of a place")
     default: break
     }
     let repeatsEmpty = body.canBeEmpty && maximum != 1
     guard !repeatsEmpty else { throw unsupported("the repetition of what can be empty") }
-    return .repetition(body, minimum: minimum, maximum: maximum, greed)
   }
 
   private mutating func quantifier() throws(Failure) -> (minimum: Int, maximum: Int?, isInterval: Bool)? {
