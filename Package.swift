@@ -38,7 +38,8 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(
-      name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], swiftSettings: strict),
+      name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], exclude: ["generate.py"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["Checkpoint", "Diagnostics", "JSON"], path: "Tests/TestSupport",
       swiftSettings: strict),

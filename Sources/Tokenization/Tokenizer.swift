@@ -1,1 +1,151 @@
-// Replaced by the reader.
+import Diagnostics
+import Foundation
+import JSON
+
+/// A Hugging Face tokenizer of the byte-pair kind, read from a `tokenizer.json`.
+///
+/// It gives exactly the ids that the `tokenizers` package gives, or refuses the file by naming what it does not do. The
+/// settings for truncation and padding and the decoder in the file are ignored: they are the caller's business.
+public struct Tokenizer: Sendable {
+  let model: BytePairModel
+  let normalizer: Normalizer
+  let preTokenizer: PreTokenizer
+  let addedTokens: AddedTokens
+  let postProcessor: PostProcessor
+  private let spellings: [Int32: String]
+
+  /// Reads a `tokenizer.json` from disk.
+  ///
+  /// - Parameter path: The file.
+  /// - Throws: `Failure` of category `missingInput` or `inputOutput` when it cannot be read, `badData` when it is not a
+  ///   tokenizer or not one that can be encoded exactly.
+  public init(file path: String) throws(Failure) {
+    try self.init(json: try JSONValue(parsing: try Self.contents(of: path), from: path), subject: path)
+  }
+
+  /// Reads a parsed `tokenizer.json`.
+  ///
+  /// - Parameters:
+  ///   - json: The document.
+  ///   - subject: The file it came from, for the error.
+  /// - Throws: `Failure` of category `badData` that names the component at fault.
+  /// - Complexity: Linear in the vocabulary and the merges.
+  public init(json: JSONValue, subject: String) throws(Failure) {
+    let file = Component(value: json, path: "", subject: subject)
+    if let version = try file.optional("version")?.string, version != "1.0" {
+      throw file.failure(expected: "version 1.0", got: "version \(version)")
+    }
+    model = try BytePairModel(try file.member("model"))
+    normalizer = try Normalizer(file.optional("normalizer"))
+    preTokenizer = try PreTokenizer(file.optional("pre_tokenizer"))
+    postProcessor = try PostProcessor(file.optional("post_processor"))
+    addedTokens = try AddedTokens(
+      file.optional("added_tokens"), vocabulary: model.vocabulary, normalizer: normalizer)
+    spellings = Self.spellings(model.vocabulary, addedTokens)
+    if preTokenizer.marksBeginning, !normalizer.keepsBeginning {
+      throw file.unsupported(
+        "a Metaspace with prepend_scheme \"first\" behind a normalizer that can change where the text begins",
+        known: "none of these together")
+    }
+  }
+
+  /// How many tokens there are: those of the model and the added ones that the model does not know.
+  public var vocabularySize: Int { spellings.count }
+
+  /// How a token is spelled in the vocabulary, byte-level letters and marks for spaces included; nil for an unused id.
+  public func token(_ identifier: Int32) -> String? { spellings[identifier] }
+
+  /// Encodes a text.
+  ///
+  /// - Parameters:
+  ///   - text: The text; special tokens in it are found as the file says.
+  ///   - addSpecialTokens: Whether the tokens of the template, such as a beginning-of-text token, are added.
+  ///   - maximum: The most tokens to return, those of the template included, which are kept: the text loses its end.
+  /// - Throws: `Failure` when the text has a character that neither the vocabulary nor an unknown token covers, or when
+  ///   the template alone is longer than the maximum.
+  public func encode(
+    _ text: String, addSpecialTokens: Bool = true, truncatedTo maximum: Int? = nil
+  ) throws(Failure) -> [Int32] {
+    let room = try room(in: maximum, addSpecialTokens: addSpecialTokens)
+    var encoder = TextEncoder(tokenizer: self, room: room)
+    try encoder.encode(Array(text.utf8))
+    return postProcessor.apply(to: Array(encoder.identifiers.prefix(room)), addSpecialTokens: addSpecialTokens)
+  }
+
+  private func room(in maximum: Int?, addSpecialTokens: Bool) throws(Failure) -> Int {
+    guard let maximum else { return .max }
+    let added = addSpecialTokens ? postProcessor.addedCount : 0
+    guard maximum >= added else {
+      throw Failure(
+        .usage, operation: "truncate the text", subject: "\(maximum) tokens",
+        expected: "room for the \(added) tokens that the tokenizer adds to every text", got: "a lower maximum")
+    }
+    return maximum - added
+  }
+
+  private static func contents(of path: String) throws(Failure) -> [UInt8] {
+    do {
+      return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+    } catch {
+      let exists = FileManager.default.fileExists(atPath: path)
+      throw Failure(
+        exists ? .inputOutput : .missingInput, operation: "read the tokenizer", subject: path,
+        expected: "a readable file", got: exists ? error.localizedDescription : "no such file")
+    }
+  }
+
+  private static func spellings(_ vocabulary: Vocabulary, _ addedTokens: AddedTokens) -> [Int32: String] {
+    var spellings: [Int32: String] = [:]
+    spellings.reserveCapacity(vocabulary.count + addedTokens.tokens.count)
+    for entry in 0..<vocabulary.count {
+      spellings[vocabulary.identifier(ofEntry: entry)] =
+        String(decoding: vocabulary.bytes(ofEntry: entry), as: UTF8.self)
+    }
+    for token in addedTokens.tokens { spellings[token.identifier] = token.content }
+    return spellings
+  }
+}
+
+/// Takes one text through the tokenizer, component by component.
+private struct TextEncoder {
+  let tokenizer: Tokenizer
+  /// Encoding stops when there are so many ids, because the rest would be cut off.
+  let room: Int
+  private(set) var identifiers: [Int32] = []
+  private var merger = PieceMerger()
+
+  init(tokenizer: Tokenizer, room: Int) {
+    self.tokenizer = tokenizer
+    self.room = room
+  }
+
+  /// Finds the added tokens that stand for themselves, and encodes what lies between them.
+  mutating func encode(_ text: [UInt8]) throws(Failure) {
+    for segment in tokenizer.addedTokens.segments(ofRaw: text) {
+      switch segment {
+      case .token(let identifier): identifiers.append(identifier)
+      case .text(let range):
+        try encodeNormalized(tokenizer.normalizer.normalize(Array(text[range])), isFirst: range.lowerBound == 0)
+      }
+    }
+  }
+
+  /// Finds the added tokens that are normalized like the text, and encodes what lies between them.
+  private mutating func encodeNormalized(_ text: [UInt8], isFirst: Bool) throws(Failure) {
+    for segment in tokenizer.addedTokens.segments(ofNormalized: text) {
+      switch segment {
+      case .token(let identifier): identifiers.append(identifier)
+      case .text(let range):
+        var pieces = Pieces(Array(text[range]), isFirst: isFirst && range.lowerBound == 0)
+        tokenizer.preTokenizer.split(&pieces)
+        try encodePieces(pieces)
+      }
+    }
+  }
+
+  private mutating func encodePieces(_ pieces: Pieces) throws(Failure) {
+    for piece in pieces.pieces where identifiers.count < room {
+      try tokenizer.model.encode(pieces.text, in: piece.range, with: &merger, into: &identifiers)
+    }
+  }
+}

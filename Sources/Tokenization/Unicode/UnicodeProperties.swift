@@ -1,0 +1,105 @@
+/// The scalar properties that tokenizers ask for, as the `tokenizers` package 0.23 knows them.
+///
+/// A tokenizer has to give the same ids everywhere, so what counts is the Unicode version of the program that trained
+/// the model, not the newest one. The package is built from parts of different age: its regular expressions (Oniguruma,
+/// and Rust's `regex` for added tokens) know Unicode 16, its number test 17, its punctuation test 8, its normal forms 9.
+/// Swift's tables are newer; a scalar that came after a part's version is unassigned to that part.
+enum UnicodeProperties {
+  /// The newest Unicode version of the package's regular expressions.
+  static let patternVersion = 16
+  /// The Unicode version of the package's punctuation test.
+  static let punctuationVersion = 8
+  /// The Unicode version of the package's normal forms.
+  static let normalizationVersion = 9
+
+  /// The scalars of each general category, as regular expressions see them.
+  static let categories: [Unicode.GeneralCategory: ScalarSet] = {
+    var ranges: [Unicode.GeneralCategory: [ClosedRange<UInt32>]] = [:]
+    var current = Unicode.GeneralCategory.control
+    var start: UInt32 = 0
+    for value in 0...ScalarSet.highest {
+      let category = patternCategory(value)
+      if category == current { continue }
+      ranges[current, default: []].append(start...(value - 1))
+      (current, start) = (category, value)
+    }
+    ranges[current, default: []].append(start...ScalarSet.highest)
+    return ranges.mapValues { ScalarSet($0) }
+  }()
+
+  /// The scalars of a category, `Lu`, or of a group of them, `L`; nil for another name.
+  static func category(named name: String) -> ScalarSet? {
+    let members = categoryNames.filter { $0.key == name || name.count == 1 && $0.key.hasPrefix(name) }
+    guard !members.isEmpty else { return nil }
+    return members.values.reduce(ScalarSet()) { $0.union(categories[$1] ?? ScalarSet()) }
+  }
+
+  /// White space, `\s`: the same 25 scalars in every version since 6.3.
+  static let whiteSpace = ScalarSet { $0.properties.isWhitespace }
+
+  /// Decimal digits, `\d`.
+  static var decimalDigits: ScalarSet { categories[.decimalNumber] ?? ScalarSet() }
+
+  /// The scalars of words, `\w` of Oniguruma.
+  static let word = ScalarSet { scalar in
+    switch patternCategory(scalar.value) {
+    case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: true
+    case .unassigned: false
+    default: scalar.properties.isAlphabetic
+    }
+  }
+
+  /// The scalars of words as the package's added tokens see them: two invisible joiners more.
+  static var wordWithJoiners: ScalarSet { word.union(ScalarSet("\u{200C}", through: "\u{200D}")) }
+
+  /// What the package's `Digits` splits off: every number, not only decimal digits.
+  static let numbers = ScalarSet { scalar in
+    switch scalar.properties.generalCategory {
+    case .decimalNumber, .letterNumber, .otherNumber: true
+    default: false
+    }
+  }
+
+  /// What the package's `Punctuation` splits off.
+  ///
+  /// The two additions were punctuation in the package's old table and were given another category since.
+  static let punctuation = ScalarSet { scalar in
+    if ("!"..."/").contains(scalar) || (":"..."@").contains(scalar) { return true }
+    if ("["..."`").contains(scalar) || ("{"..."~").contains(scalar) { return true }
+    if scalar == "\u{166D}" || scalar == "\u{111C9}" { return true }
+    guard isAssigned(scalar, in: punctuationVersion) else { return false }
+    switch scalar.properties.generalCategory {
+    case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation: return true
+    case .initialPunctuation, .finalPunctuation, .otherPunctuation: return true
+    default: return false
+    }
+  }
+
+  /// Whether a scalar was assigned in a Unicode version or before.
+  static func isAssigned(_ scalar: Unicode.Scalar, in version: Int) -> Bool {
+    guard let age = scalar.properties.age else { return false }
+    return age.major < version || age.major == version && age.minor == 0
+  }
+
+  /// The category in Unicode 16; surrogates, which text cannot hold, have their own.
+  private static func patternCategory(_ value: UInt32) -> Unicode.GeneralCategory {
+    guard let scalar = Unicode.Scalar(value) else { return .surrogate }
+    // Unicode 17 made this letter, which has no capital, a lower-case one.
+    if value == 0x295 { return .otherLetter }
+    let category = scalar.properties.generalCategory
+    // Private use and noncharacters have an age too; everything below this value is older than version 16.
+    guard value > 0x7F, category != .privateUse else { return category }
+    return isAssigned(scalar, in: patternVersion) ? category : .unassigned
+  }
+
+  private static let categoryNames: [String: Unicode.GeneralCategory] = [
+    "Lu": .uppercaseLetter, "Ll": .lowercaseLetter, "Lt": .titlecaseLetter, "Lm": .modifierLetter, "Lo": .otherLetter,
+    "Mn": .nonspacingMark, "Mc": .spacingMark, "Me": .enclosingMark,
+    "Nd": .decimalNumber, "Nl": .letterNumber, "No": .otherNumber,
+    "Pc": .connectorPunctuation, "Pd": .dashPunctuation, "Ps": .openPunctuation, "Pe": .closePunctuation,
+    "Pi": .initialPunctuation, "Pf": .finalPunctuation, "Po": .otherPunctuation,
+    "Sm": .mathSymbol, "Sc": .currencySymbol, "Sk": .modifierSymbol, "So": .otherSymbol,
+    "Zs": .spaceSeparator, "Zl": .lineSeparator, "Zp": .paragraphSeparator,
+    "Cc": .control, "Cf": .format, "Cs": .surrogate, "Co": .privateUse, "Cn": .unassigned,
+  ]
+}
