@@ -23,7 +23,7 @@ let package = Package(
     // The backend contract and the backends.
     .target(name: "Compute", swiftSettings: strict),
     .target(name: "CBLAS"),
-    .target(name: "CVector"),
+    .target(name: "CVector", cSettings: [.unsafeFlags(["-O3"])]),  // Debug builds need fast loops as well.
     .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
 
     // The method.

@@ -1,1 +1,101 @@
+// Loops over plain memory, compiled once for every instruction set that is worth it.
+//
+// Every instruction set gives the same bits wherever a result is defined exactly (conversions, weighted sums,
+// distances); elsewhere the last bits differ, because only some sets fuse a product with a sum.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+// The floating point formats in memory.
+enum ElementFormat { FormatFloat64, FormatFloat32, FormatFloat16, FormatBFloat16 };
+
+enum ActivationKind { ActivationSilu, ActivationGelu, ActivationGeluTanh };
+
+// The elements of a panel: how many columns of a product are computed at once.
+enum { PanelColumns = 16 };
+
+// sum of weights[i] * inputs[i] over elements of any format.
+struct WeightedSum {
+  size_t inputCount;
+  const void *_Nonnull const *_Nonnull inputs;
+  const enum ElementFormat *formats;
+  const float *weights;
+  void *output;
+  enum ElementFormat outputFormat;
+};
+
+// One head of one text: softmax(scale * queries * keys^T) * values, row by row.
+struct AttentionHead {
+  // [tokens, dimension] each; the strides count the elements from one token to the next.
+  const float *queries;
+  const float *keys;
+  const float *values;
+  float *output;
+  size_t queryStride;
+  size_t keyStride;
+  size_t tokens;
+  size_t dimension;
+  float scale;
+  bool causal;
+  // How many tokens a token sees back, itself included; 0 for all.
+  size_t window;
+  // Bounds the products: cap * tanh(product / cap); 0 for none.
+  float softCap;
+};
+
+// The loops of one instruction set. Counts are elements; memory need not be aligned beyond its elements.
+struct VectorLoops {
+  const char *name;
+  // The rows of a product that are computed at once.
+  size_t tileRows;
+
+  // Element by element to float32, exactly; float64 is rounded to nearest, ties to even.
+  void (*widen)(const void *source, enum ElementFormat format, float *destination, size_t count);
+  // Element by element, rounded once to nearest, ties to even.
+  void (*convert)(
+      const void *source, enum ElementFormat sourceFormat, void *destination, enum ElementFormat destinationFormat,
+      size_t count);
+  // Elements first to first + count. Adds to nonFinite[i] the infinities and NaNs of input i, then of the output.
+  void (*weightedSum)(const struct WeightedSum *sum, size_t first, size_t count, uint64_t *nonFinite);
+
+  // rows x depth elements, a row every rowStride elements, to panels [rows / PanelColumns][depth][PanelColumns];
+  // missing rows of the last panel are zero.
+  void (*packPanels)(
+      const void *source, enum ElementFormat format, size_t rowStride, size_t rows, size_t depth, float *panels);
+  // rows x depth floats to tiles [rows / tileRows][depth][tileRows]; missing rows of the last tile are zero.
+  void (*packTiles)(const float *source, size_t rowStride, size_t rows, size_t depth, float *tiles);
+  // out[rows, columns] += tiles * panels; tiles and panels lie the given distances apart.
+  void (*multiplyPacked)(
+      const float *tiles, size_t tileStride, const float *panels, size_t rows, size_t columns, size_t depth, float *out,
+      size_t outStride);
+
+  // The number of floats of scratch that attention needs for a text.
+  size_t (*attentionScratch)(size_t tokens, size_t dimension);
+  void (*attention)(const struct AttentionHead *head, float *scratch);
+
+  // sum += addend
+  void (*add)(const float *addend, float *sum, size_t count);
+  // out = x / sqrt(mean(x^2) + epsilon) * gain
+  void (*rmsNorm)(const float *x, const float *gain, float epsilon, float *out, size_t count);
+  // out = activation(gate) * up
+  void (*gatedActivation)(
+      enum ActivationKind activation, const float *gate, const float *up, float *out, size_t count);
+  // Turns the pairs (states[i], states[i + pairs]) by the angles whose cosines and sines are given.
+  void (*rotate)(float *states, const float *cosines, const float *sines, size_t pairs);
+  // sum[i] += x[i]
+  void (*addToDoubles)(const float *x, double *sum, size_t count);
+  // The sum of (x[i] - y[i])^2, accumulated in double precision.
+  double (*squaredDistance)(const float *x, const float *y, size_t count);
+};
+
+// The loops that this processor can run, best first: at least one. Index 0 is the best.
+const struct VectorLoops *_Nullable VectorLoopsAt(size_t index);
+
+// The number of cores that this process may use.
+size_t AvailableCores(void);
+
+#pragma clang assume_nonnull end

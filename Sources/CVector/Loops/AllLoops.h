@@ -1,0 +1,33 @@
+// All loops, for the instruction set that the including file chose. It defines
+//   LOOPS                  the name of the table,
+//   INSTRUCTION_SET        the name of the instruction set,
+//   TILE_ROWS              how many rows of sums its registers hold,
+//   HAS_HALF_CONVERSION    1 where instructions convert half precision numbers.
+
+#include "VectorTypes.h"
+#include "Conversion.h"
+#include "WeightedSum.h"
+#include "Exponential.h"
+#include "Elementwise.h"
+#include "Distance.h"
+#include "MatrixProduct.h"
+#include "Attention.h"
+
+const struct VectorLoops LOOPS = {
+    .name = INSTRUCTION_SET,
+    .tileRows = TILE_ROWS,
+    .widen = widen,
+    .convert = convert,
+    .weightedSum = weightedSum,
+    .packPanels = packPanels,
+    .packTiles = packTiles,
+    .multiplyPacked = multiplyPacked,
+    .attentionScratch = attentionScratch,
+    .attention = attention,
+    .add = add,
+    .rmsNorm = rmsNorm,
+    .gatedActivation = gatedActivation,
+    .rotate = rotate,
+    .addToDoubles = addToDoubles,
+    .squaredDistance = squaredDistance,
+};

@@ -1,0 +1,64 @@
+import CBLAS
+import CVector
+import Compute
+
+/// The processor as a compute backend: every operation is finished when its call returns.
+///
+/// It computes in host memory on all cores, in the widest vectors the processor has. Matrix products go to a CBLAS where
+/// one loads and to loops of its own otherwise. With its own loops a row of a product does not depend on the other
+/// rows, the number of threads or the other texts of a batch; a CBLAS promises none of that.
+public final class CPUBackend: ComputeBackend {
+  /// What can be chosen about the processor.
+  public struct Options: Sendable {
+    /// The number of threads; `nil` for one per core that this process may use.
+    public var threads: Int?
+    /// Whether matrix products may go to a CBLAS.
+    public var usesBLAS: Bool
+    /// Which of the instruction sets that the processor can run, 0 being the best.
+    public var instructionSet: Int
+
+    /// Describes a choice.
+    public init(threads: Int? = nil, usesBLAS: Bool = true, instructionSet: Int = 0) {
+      self.threads = threads
+      self.usesBLAS = usesBLAS
+      self.instructionSet = instructionSet
+    }
+  }
+
+  /// What this processor is: threads, instruction set and CBLAS, or why there is none, in `details`.
+  public let device: DeviceDescription
+  let loops: VectorLoops
+  let workers: Workers
+  let blas: BLASLibrary?
+  let widenedWeights = Scratch()
+  let packedActivations = Scratch()
+  let workerScratch: [Scratch]
+
+  /// Opens the processor.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for a number of threads below 1, `DeviceError.Code.unavailable` for an
+  ///   instruction set that this processor lacks.
+  public init(_ options: Options = Options()) throws(DeviceError) {
+    let threads = options.threads ?? AvailableCores()
+    guard threads >= 1 else {
+      throw DeviceError(
+        .invalidArgument, operation: "open the processor", expected: "at least 1 thread", got: "\(threads)")
+    }
+    guard options.instructionSet >= 0, let loops = VectorLoopsAt(options.instructionSet)?.pointee else {
+      throw DeviceError(
+        .unavailable, operation: "open the processor", expected: "one of the instruction sets it can run, best first",
+        got: "number \(options.instructionSet)")
+    }
+    let search = options.usesBLAS ? BLASSearch.run() : BLASSearch(library: nil, explanation: "CBLAS not used by choice")
+    self.loops = loops
+    workers = Workers(count: threads)
+    blas = search.library
+    workerScratch = (0..<threads).map { _ in Scratch() }
+    device = DeviceDescription(
+      backend: "cpu", name: Processor.name, memory: HostMemory.total,
+      details: ["\(threads) threads", String(cString: loops.name), search.explanation])
+  }
+
+  /// Returns at once: every operation was finished when its call returned.
+  public func synchronize() throws(DeviceError) {}
+}

@@ -1,0 +1,71 @@
+import CVector
+import Compute
+
+extension CPUBackend {
+  /// The elements that one piece of a sum takes.
+  private static let sumGrain = 1 << 16
+
+  /// `out = Σ weights[i] · inputs[i]` in float32, rounded once; the non-finite numbers of inputs and result are counted.
+  ///
+  /// A `float64` input is rounded to `float32` first, and counts as infinite when that makes it so. A result that is not a
+  /// number is the canonical quiet NaN. One pass: each input is read once, the output written once.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit and other than 1 to 16 inputs.
+  public func weightedSum(
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "weightedSum")
+    try check.require(1...16 ~= inputs.count, "1 to 16 inputs", got: "\(inputs.count)")
+    try check.require(weights.count == inputs.count, "\(inputs.count) weights", got: "\(weights.count)")
+    for (index, input) in inputs.enumerated() {
+      try check.matrix(input, "input \(index)", rows: out.rows, columns: out.columns, ElementType.floating)
+    }
+    try check.matrix(out, "out", rows: out.rows, columns: out.columns, ElementType.floating)
+    try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32])
+
+    let counters = inputs.count + 1
+    var counts = [UInt64](repeating: 0, count: counters * workers.count)
+    let addresses = inputs.map { UnsafeRawPointer($0.address) }
+    let formats = inputs.map(\.elementType.format)
+    addresses.withUnsafeBufferPointer { addresses in
+      formats.withUnsafeBufferPointer { formats in
+        weights.withUnsafeBufferPointer { weights in
+          counts.withUnsafeMutableBufferPointer { counts in
+            guard let address = addresses.baseAddress, let format = formats.baseAddress,
+              let weight = weights.baseAddress, let count = counts.baseAddress
+            else { return }
+            var sum = WeightedSum(
+              inputCount: inputs.count, inputs: address, formats: format, weights: weight, output: out.address,
+              outputFormat: out.elementType.format)
+            withUnsafePointer(to: &sum) { sum in
+              workers.forEach(out.count, grain: Self.sumGrain) { worker, piece in
+                loops.weightedSum(sum, piece.lowerBound, piece.count, count + worker * counters)
+              }
+            }
+          }
+        }
+      }
+    }
+    for (index, count) in counts.enumerated() {
+      let counter = nonFinite.integers + index % counters
+      counter.pointee = Int32(clamping: UInt64(clamping: counter.pointee) + count)
+    }
+  }
+
+  /// Converts element by element, rounded once to nearest, ties to even; equal types are copied bit by bit.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes that differ and types that are not floating point.
+  public func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "convert")
+    try check.matrix(source, "source", rows: source.rows, columns: source.columns, ElementType.floating)
+    try check.matrix(destination, "destination", rows: source.rows, columns: source.columns, ElementType.floating)
+
+    let (from, to) = (source.elementType, destination.elementType)
+    let (input, output) = (source.address, destination.address)
+    workers.forEach(source.count, grain: Self.sumGrain) { _, piece in
+      loops.convert(
+        input + piece.lowerBound * from.byteCount, from.format, output + piece.lowerBound * to.byteCount, to.format,
+        piece.count)
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import CBLAS
+import CVector
+import Compute
+
+extension CPUBackend {
+  /// `out = a · weightsᵀ + bias`, with weights widened panel by panel on the way.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.outOfMemory`
+  ///   when there is no room for a widened panel.
+  public func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "multiply")
+    try check.matrix(a, "a", rows: a.rows, columns: a.columns)
+    try check.matrix(weights, "weights", rows: weights.rows, columns: a.columns, ElementType.weights)
+    if let bias { try check.matrix(bias, "bias", rows: 1, columns: weights.rows, ElementType.weights) }
+    try check.matrix(out, "out", rows: a.rows, columns: weights.rows)
+
+    try fillRows(of: out, with: bias)
+    if let blas, max(a.rows, a.columns, weights.rows) <= Int(Int32.max) {
+      try multiply(a, weights, addingTo: out, with: blas)
+    } else {
+      try multiplyWithOwnLoops(a, weights, addingTo: out)
+    }
+  }
+
+  /// Starts every row of a product with the bias, or with zeros.
+  private func fillRows(of out: Matrix, with bias: Matrix?) throws(DeviceError) {
+    let width = out.columns
+    let start = try widenedWeights.floats(width)
+    if let bias {
+      loops.widen(bias.address, bias.elementType.format, start, width)
+    } else {
+      start.update(repeating: 0, count: width)
+    }
+    let output = out.floats
+    workers.forEach(out.rows, grain: Workers.grain(rowLength: width)) { _, piece in
+      for row in piece { (output + row * width).update(from: start, count: width) }
+    }
+  }
+
+  /// The size of a widened panel in elements: 4 MB, which the third-level cache still holds.
+  private static let panelElements = 1 << 20
+
+  private func multiply(
+    _ a: Matrix, _ weights: Matrix, addingTo out: Matrix, with blas: BLASLibrary
+  ) throws(DeviceError) {
+    let (rows, depth, columns) = (a.rows, a.columns, weights.rows)
+    guard rows > 0, depth > 0, columns > 0 else { return }
+    blas.setThreadCount?(Int32(workers.count))
+    let (left, output) = (a.floats, out.floats)
+    let product = { (panel: UnsafePointer<Float>, first: Int, count: Int) in
+      blas.multiply(
+        Int32(BLASRowMajor.rawValue), Int32(BLASAsStored.rawValue), Int32(BLASTransposed.rawValue), Int32(rows),
+        Int32(count), Int32(depth), 1, left, Int32(depth), panel, Int32(depth), 1, output + first, Int32(columns))
+    }
+    if weights.elementType == .float32 {
+      product(weights.floats, 0, columns)
+      return
+    }
+    let panelRows = min(columns, max(16, Self.panelElements / depth))
+    let panel = try widenedWeights.floats(panelRows * depth)
+    let rowBytes = depth * weights.elementType.byteCount
+    for first in stride(from: 0, to: columns, by: panelRows) {
+      let count = min(panelRows, columns - first)
+      let source = weights.address + first * rowBytes
+      workers.forEach(count, grain: Workers.grain(rowLength: depth)) { _, piece in
+        loops.widen(
+          source + piece.lowerBound * rowBytes, weights.elementType.format, panel + piece.lowerBound * depth,
+          piece.count * depth)
+      }
+      product(panel, first, count)
+    }
+  }
+
+  /// The columns of the product that one piece of work takes, and the depth that is packed at a time: with them a packed
+  /// block of weights fills a quarter of a common second-level cache.
+  private static let (blockColumns, blockDepth) = (128, 256)
+
+  private func multiplyWithOwnLoops(_ a: Matrix, _ weights: Matrix, addingTo out: Matrix) throws(DeviceError) {
+    let (rows, depth, columns) = (a.rows, a.columns, weights.rows)
+    guard rows > 0, depth > 0, columns > 0 else { return }
+    let tileRows = loops.tileRows
+    let tileCount = (rows + tileRows - 1) / tileRows
+    let tiles = try packedActivations.floats(tileCount * tileRows * depth)
+    let blocks = try workerScratch.map { scratch throws(DeviceError) in
+      try scratch.floats(Self.blockColumns * Self.blockDepth)
+    }
+    let (left, right, output) = (a.floats, weights.address, out.floats)
+    let elementSize = weights.elementType.byteCount
+    workers.forEach(tileCount, grain: 1) { _, piece in
+      let first = piece.lowerBound * tileRows
+      let count = min(rows, piece.upperBound * tileRows) - first
+      loops.packTiles(left + first * depth, depth, count, depth, tiles + first * depth)
+    }
+    workers.forEach(columns, grain: Self.blockColumns) { worker, piece in
+      for start in stride(from: 0, to: depth, by: Self.blockDepth) {
+        let length = min(Self.blockDepth, depth - start)
+        let source = right + (piece.lowerBound * depth + start) * elementSize
+        loops.packPanels(source, weights.elementType.format, depth, piece.count, length, blocks[worker])
+        loops.multiplyPacked(
+          tiles + start * tileRows, tileRows * depth, blocks[worker], rows, piece.count, length,
+          output + piece.lowerBound, columns)
+      }
+    }
+  }
+}
