@@ -1,13 +1,13 @@
 """Judge a merged checkpoint by other people's programs.
 
-    python Tests/oracle/load_with_transformers.py OUT [--model PATH ...]
+    python Tests/oracle/load_with_transformers.py OUT [OUT ...] [--model PATH ...]
 
-OUT must load with transformers without a missing or an unexpected key, write a few tokens, and hold in every tensor the
+Every OUT must load with transformers without a missing or an unexpected key, write a few tokens, and hold in every tensor the
 weighted sum that its own recall.json promises, to one rounding of the stored type. The inputs are read from the paths in
-recall.json; `--model` names where they lie now, matched by path or else by directory name. Prints one line; the exit
-status is 1 on any failure, and standard error says which.
+recall.json; `--model` names where they lie now, matched by path or else by directory name. Prints one line per OUT; the
+exit status is 1 on any failure, and standard error says which.
 
-Needs torch, transformers, tokenizers and safetensors (the fixtures' generate.py pins versions that work).
+Needs what requirements.txt beside this file pins.
 """
 
 import argparse
@@ -248,21 +248,25 @@ def half_unit(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.ldexp(torch.full_like(values, information.eps / 4), exponent)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--model", type=Path, action="append", default=[], help="where an input lies now; repeats")
-    arguments = parser.parse_args()
-
-    judge = Judge(arguments.output, arguments.model)
+def passes(output: Path, moved: list[Path]) -> bool:
+    judge = Judge(output, moved)
     judge.judge()
     for failure in judge.failures:
-        print(failure, file=sys.stderr)
+        print(f"{output}: {failure}", file=sys.stderr)
     if judge.failures:
-        print(f"{arguments.output}: failed on {len(judge.failures)} counts")
+        print(f"{output}: failed on {len(judge.failures)} counts")
     else:
-        print("; ".join([f"{arguments.output}: loaded by transformers", *judge.remarks]))
-    return 1 if judge.failures else 0
+        print("; ".join([f"{output}: loaded by transformers", *judge.remarks]))
+    return not judge.failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, nargs="+")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="where an input lies now; repeats")
+    arguments = parser.parse_args()
+    verdicts = [passes(output, arguments.model) for output in arguments.output]
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":
