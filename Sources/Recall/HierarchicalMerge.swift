@@ -107,7 +107,10 @@ public struct HierarchicalMerge {
 
   /// Selects the typical samples of a pool: the stage `select`.
   ///
-  /// - Parameter scratchDirectory: Where a temporary file may be kept.
+  /// - Parameters:
+  ///   - path: The model directory.
+  ///   - scratchDirectory: Where a temporary file may be kept.
+  /// - Returns: The samples and how they were found.
   /// - Throws: `Failure` or `DeviceError`.
   public func select(model path: String, scratchDirectory: String) throws -> TypicalSamples {
     let model = try Model(directory: path)
@@ -149,6 +152,7 @@ public struct HierarchicalMerge {
   /// - Parameters:
   ///   - anchor: The anchor's extract, if there is an anchor.
   ///   - others: The extracts of the other models.
+  /// - Returns: Similarities and weights of every layer.
   /// - Throws: `Failure` when the extracts are not of the same samples and options; `DeviceError`.
   public func weigh(anchor: HiddenStateFile?, others: [HiddenStateFile]) throws -> MergeReport {
     try recipe.check()
@@ -199,6 +203,7 @@ public struct HierarchicalMerge {
   ///   - moved: Where models are now, when they are not where the report says; matched by path, else by directory name.
   ///   - output: The directory to be created.
   ///   - overwrite: Whether it may replace one that exists.
+  /// - Returns: The report with the places where the models were found.
   /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
   public func fuse(
     _ report: MergeReport, from path: String, moved: [String], into output: String, overwrite: Bool
@@ -336,7 +341,9 @@ public struct HierarchicalMerge {
   /// The model that gives layout and configuration: the anchor, else the base, else the first model.
   private func reference(of report: MergeReport, models: [Model]) throws(Failure) -> Model {
     if let anchor = report.models.firstIndex(where: \.isAnchor) { return models[anchor] }
-    guard let path = recipe.base ?? recipe.typicalFrom ?? report.recipe["base"]?.string ?? report.recipe["typicalFrom"]?.string
+    guard
+      let path = recipe.base ?? recipe.typicalFrom ?? report.recipe["base"]?.string
+        ?? report.recipe["typicalFrom"]?.string
     else { return models[0] }
     let base = try Model(directory: path)
     return models.first { $0.path == base.path } ?? base

@@ -35,12 +35,15 @@ public struct MemoryPlan: Sendable {
     pieces = ParameterFusion.hostByteCount(models: models.count)
     selectionBatch = largestBatch * bytesPerToken
     wholePool = isSelected ? 0 : lengths.reduce(0, +) * bytesPerToken
-    selectionFixed = LayerWalk.hostByteCount([reference]) + workspace
+    selectionFixed =
+      LayerWalk.hostByteCount([reference]) + workspace
       + pool.samples.count * configuration.hiddenSize * ElementType.float32.byteCount
   }
 
   /// The most that is in memory at once, with the least that selection can do with.
-  public var peak: Int { max(mergePeak, selectionFixed + min(wholePool, HierarchicalMerge.defaultStateBudget)) + program }
+  public var peak: Int {
+    max(mergePeak, selectionFixed + min(wholePool, HierarchicalMerge.defaultStateBudget)) + program
+  }
 
   /// The least memory with which the merge can be done.
   public var least: Int { max(mergePeak, selectionFixed + min(wholePool, selectionBatch)) + program }
@@ -52,8 +55,10 @@ public struct MemoryPlan: Sendable {
     guard let budget else { return HierarchicalMerge.defaultStateBudget }
     guard budget >= least else {
       throw Failure(
-        .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes", got: "\(budget)",
-        advice: "The layers of all models and their states have to fit; merge fewer models or use fewer or shorter samples.")
+        .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes",
+        got: "\(budget)",
+        advice:
+          "The layers of all models and their states have to fit; merge fewer models or use fewer or shorter samples.")
     }
     return budget - program - selectionFixed
   }

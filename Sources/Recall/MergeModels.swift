@@ -43,7 +43,8 @@ public struct MergeModels: Sendable {
       self.reference = models.first { $0.path == reference.path } ?? reference
     } else {
       throw Failure(
-        .usage, operation: "merge", subject: "--anchor", expected: "a model that selects the typical samples", got: "none",
+        .usage, operation: "merge", subject: "--anchor", expected: "a model that selects the typical samples",
+        got: "none",
         advice: "Name the newly fine-tuned model with --anchor, or without an anchor give --base or --typical-from.")
     }
     digests = models.map(ModelDigester.init)
@@ -63,12 +64,14 @@ public struct MergeModels: Sendable {
     }
     if let difference = model.configuration.difference(from: reference.configuration) {
       throw failure(
-        "architecture", difference, "Only fine-tunes of one base model can be merged; shapes and arithmetic must agree.")
+        "architecture", difference, "Only fine-tunes of one base model can be merged; shapes and arithmetic must agree."
+      )
     }
     switch (model.tokenizer, reference.tokenizer) {
     case (let tokenizer?, let other?):
       guard let difference = tokenizer.difference(from: other) else { return }
-      throw failure("tokenizer", difference, "Rows of the embeddings would mean different tokens; use the base's tokenizer.")
+      throw failure(
+        "tokenizer", difference, "Rows of the embeddings would mean different tokens; use the base's tokenizer.")
     case (nil, nil): return
     case (nil, _?): throw failure("tokenizer", "no tokenizer.json", "Copy the tokenizer.json it was trained with.")
     case (_?, nil):

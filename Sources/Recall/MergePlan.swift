@@ -71,12 +71,14 @@ public struct MergePlan: Sendable {
     return [
       line("embedding", embedding, "fused with the weights of embedding: \(names(embedding))"),
       line(
-        "block.0 to block.\(blocks.count - 1)", blocks.flatMap(fusion.tensors(of:)), "each fused with the weights of its block"),
+        "block.0 to block.\(blocks.count - 1)", blocks.flatMap(fusion.tensors(of:)),
+        "each fused with the weights of its block"),
       line("head", head, "fused with the weights of head: \(names(head))"),
-    ] + fusion.copied.map { tensor in
-      guard case .copied(let reason) = tensor.rule else { return "" }
-      return "  \(tensor.layout.name): copied from \(inputs.reference.path) (\(reason.rawValue))"
-    }
+    ]
+      + fusion.copied.map { tensor in
+        guard case .copied(let reason) = tensor.rule else { return "" }
+        return "  \(tensor.layout.name): copied from \(inputs.reference.path) (\(reason.rawValue))"
+      }
   }
 }
 

@@ -55,7 +55,8 @@ public struct MergeReport: Sendable {
     func failure(_ expected: String, _ got: JSONValue?) -> Failure {
       Failure(
         .badData, operation: "read the weights", subject: path, expected: expected,
-        got: got.map { String($0.compact.prefix(80)) } ?? "no such key", advice: "Write the file again with recall weigh.")
+        got: got.map { String($0.compact.prefix(80)) } ?? "no such key",
+        advice: "Write the file again with recall weigh.")
     }
     guard let object = json.object, json["format"]?.string == MergeReport.format else {
       throw failure("format \"\(MergeReport.format)\"", json["format"])

@@ -14,16 +14,16 @@ enum CommonOptions {
 
   static let execution = [device, memory, progress]
 
-  /// Opens the device that was asked for.
+  /// Checks `--device` and gives what opens it.
   ///
-  /// - Throws: `Failure` for a device that this build does not have, `DeviceError` for one that cannot be opened.
-  static func openDevice(_ options: ParsedOptions) throws -> DeviceQueue {
+  /// - Throws: `Failure` for a device that this build does not have.
+  static func device(_ options: ParsedOptions) throws(Failure) -> Device {
     let name = options.value("--device") ?? "auto"
     guard ["auto", "cpu"].contains(name) else {
       throw Failure(
         .usage, operation: "open the device", subject: "--device", expected: "auto or cpu", got: "\"\(name)\"")
     }
-    return try DeviceQueue { () throws(DeviceError) in try CPUBackend() }
+    return Device()
   }
 
   /// The memory budget in bytes, if one was given: a whole number, or one with K, M, G or T for powers of 1024.
@@ -36,5 +36,15 @@ enum CommonOptions {
       let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (power ?? 0))
       return overflow ? nil : bytes
     }
+  }
+}
+
+/// The device that was asked for, not opened yet.
+struct Device {
+  /// Opens the device.
+  ///
+  /// - Throws: `DeviceError` when it cannot be opened.
+  func open() throws(DeviceError) -> DeviceQueue {
+    try DeviceQueue { () throws(DeviceError) in try CPUBackend() }
   }
 }

@@ -19,6 +19,7 @@ extension Command {
   ) { options in
     let recipe = try RecipeOptions.recipe(from: options)
     let memory = try CommonOptions.memory(options)
+    let device = try CommonOptions.device(options)
     if options.has("--dry-run") {
       print(try MergePlan(recipe, memoryBudget: memory).text)
       return
@@ -28,7 +29,7 @@ extension Command {
     let printer = try ProgressPrinter(options)
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
-    let report = try await CommonOptions.openDevice(options).perform { backend in
+    let report = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .merge(into: output, overwrite: overwrite)
     }
@@ -48,9 +49,10 @@ extension Command {
     let output = try options.required("--output")
     let recipe = try RecipeOptions.recipe(from: options)
     let memory = try CommonOptions.memory(options)
+    let device = try CommonOptions.device(options)
     let printer = try ProgressPrinter(options)
     let progress = printer.progress
-    let typical = try await CommonOptions.openDevice(options).perform { backend in
+    let typical = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .select(model: anchor, scratchDirectory: parentDirectory(of: output))
     }
@@ -71,9 +73,10 @@ extension Command {
     let output = try options.required("--output")
     let recipe = try RecipeOptions.recipe(from: options)
     let memory = try CommonOptions.memory(options)
+    let device = try CommonOptions.device(options)
     let printer = try ProgressPrinter(options)
     let progress = printer.progress
-    let states = try await CommonOptions.openDevice(options).perform { backend in
+    let states = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
     }
     printer.finish()
@@ -90,10 +93,11 @@ extension Command {
     ] + RecipeOptions.weighing + [CommonOptions.output, CommonOptions.overwrite, CommonOptions.device]
   ) { options in
     let output = try options.required("--output")
+    let device = try CommonOptions.device(options)
     let recipe = try RecipeOptions.recipe(from: options)
     let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
-    let report = try await CommonOptions.openDevice(options).perform { backend in
+    let report = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, on: backend).weigh(anchor: anchor, others: others)
     }
     try writeFile(
@@ -118,10 +122,11 @@ extension Command {
     let overwrite = options.has("--overwrite")
     let recipe = try RecipeOptions.recipe(from: options)
     let moved = [recipe.anchor].compactMap { $0 } + recipe.models
+    let device = try CommonOptions.device(options)
     let report = try MergeReport(path: weights)
     let printer = try ProgressPrinter(options)
     let progress = printer.progress
-    _ = try await CommonOptions.openDevice(options).perform { backend in
+    _ = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, on: backend, progress: progress)
         .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
     }

@@ -16,7 +16,8 @@ enum RecipeOptions {
   static let typicalFrom = CommandOption(
     name: "--typical-from", placeholder: "DIR", help: "the model that selects the samples without anchor and base")
   static let samples = CommandOption(
-    name: "--samples", placeholder: "FILE", help: "JSON lines with text or input_ids, or plain text; or what select wrote")
+    name: "--samples", placeholder: "FILE",
+    help: "JSON lines with text or input_ids, or plain text; or what select wrote")
   static let typical = CommandOption(
     name: "--typical", placeholder: "M", help: "how many typical samples (our default: 20)")
   static let clusterLayer = CommandOption(
@@ -35,7 +36,8 @@ enum RecipeOptions {
   static let temperature = CommandOption(
     name: "--temperature", placeholder: "T", help: "of the softmax over models (our default: 1)")
   static let elementType = CommandOption(
-    name: "--dtype", placeholder: "TYPE", help: "float32, float16 or bfloat16 (default: the anchor's, tensor by tensor)")
+    name: "--dtype", placeholder: "TYPE", help: "float32, float16 or bfloat16 (default: the anchor's, tensor by tensor)"
+  )
   static let allowNonFinite = CommandOption(
     name: "--allow-non-finite", placeholder: nil, help: "let NaNs and infinities through instead of stopping")
 
@@ -54,12 +56,15 @@ enum RecipeOptions {
     if let typicalFrom = options.value("--typical-from") { recipe.typicalFrom = typicalFrom }
     if let samples = options.value("--samples") { recipe.samples = absolutePath(samples) }
     try set(&recipe, \.typical, options.parsed("--typical", "a positive whole number", positive))
-    try set(&recipe, \.clusterLayer, options.parsed("--cluster-layer", "last or a block", MergeRecipe.ClusterLayer.init(name:)))
+    try set(
+      &recipe, \.clusterLayer,
+      options.parsed("--cluster-layer", "last or a block", MergeRecipe.ClusterLayer.init(name:)))
     try set(&recipe, \.pooling, options.parsed("--pooling", "mean or last", Pooling.init(rawValue:)))
     try set(&recipe, \.maxTokens, options.parsed("--max-tokens", "a positive whole number", positive))
     try set(&recipe, \.seed, options.parsed("--seed", "a whole number", seed))
     try set(
-      &recipe, \.weighing.distance, options.parsed("--distance", "relative or absolute", DistanceMeasure.init(rawValue:)))
+      &recipe, \.weighing.distance,
+      options.parsed("--distance", "relative or absolute", DistanceMeasure.init(rawValue:)))
     try set(
       &recipe, \.weighing.bandwidth,
       options.parsed(
@@ -117,7 +122,9 @@ enum RecipeOptions {
     case "method": _ = try value("\"recall\"") { $0.string == "recall" ? true : nil }
     case "anchor": recipe.anchor = try value("a path", \.string)
     case "models":
-      recipe.models = try value("a list of paths") { $0.array.flatMap { $0.contains { $0.string == nil } ? nil : $0.compactMap(\.string) } }
+      recipe.models = try value("a list of paths") {
+        $0.array.flatMap { $0.contains { $0.string == nil } ? nil : $0.compactMap(\.string) }
+      }
     case "base": recipe.base = try value("a path", \.string)
     case "typicalFrom": recipe.typicalFrom = try value("a path", \.string)
     case "samples": recipe.samples = absolutePath(try value("a path", \.string))

@@ -102,7 +102,8 @@ import Testing
     try expectRefusal(model: unknown, code: 65, naming: [unknown, "mamba", "qwen3"])
     let vocabulary = try edited("config.json", "\"vocab_size\": ", "\"vocab_size\": 1")
     try expectRefusal(model: vocabulary, code: 65, naming: [vocabulary, "model.embed_tokens.weight", "shape"])
-    let quantised = try edited("config.json", "\"vocab_size\"", "\"quantization_config\": {\"bits\": 4}, \"vocab_size\"")
+    let quantised = try edited(
+      "config.json", "\"vocab_size\"", "\"quantization_config\": {\"bits\": 4}, \"vocab_size\"")
     try expectRefusal(model: quantised, code: 65, naming: [quantised, "quantised"])
     let rope = try edited("config.json", "\"rope_theta\": 10000", "\"rope_theta\": 50000")
     try expectRefusal(model: rope, code: 65, naming: [rope, "rotary"])
@@ -194,8 +195,10 @@ import Testing
     #expect(outcome.code == 65)
     #expect(outcome.diagnostics.contains("pooling"))
     let wrong = try RecallProcess.run(
-      ["weigh", "--model", "\(Fixtures.sibling("first"))/model.safetensors", "--model", directory("first.safetensors"),
-        "--output", directory("recall.json")])
+      [
+        "weigh", "--model", "\(Fixtures.sibling("first"))/model.safetensors", "--model", directory("first.safetensors"),
+        "--output", directory("recall.json"),
+      ])
     #expect(wrong.code == 65)
     #expect(!FileManager.default.fileExists(atPath: directory("recall.json")))
   }

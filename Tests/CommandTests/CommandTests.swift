@@ -116,7 +116,7 @@ import Testing
     arguments: [
       (["merg"], "merge"), (["merge", "--ancor", "x"], "--anchor"), (["fuse", "--weight", "x"], "--weights"),
       (["merge", "--bandwidth", "anchor"], "anchor-median"), (["merge", "--temperature", "0"], "positive"),
-      (["merge", "--device", "gpu", "--dry-run"], "--anchor"), (["select", "--overwrite=yes"], "no value"),
+      (["merge", "--device", "gpu", "--dry-run"], "auto or cpu"), (["select", "--overwrite=yes"], "no value"),
       (["merge", "--typical", "3", "--typical", "4"], "once"), (["merge", "stray"], "an option"),
       (["merge", "--output"], "a value"), (["merge", "--memory", "8X"], "8G"),
     ])

@@ -200,7 +200,8 @@ import Testing
     let fusion = HierarchicalMerge(MergeRecipe(), on: try CPUBackend())
     let moved = ["second", "third", "first"].map { directory($0) }
     _ = try fusion.fuse(elsewhere, from: "recall.json", moved: moved, into: directory("fused"), overwrite: false)
-    #expect(try readFile("\(directory("fused"))/model.safetensors") == readFile("\(directory("out"))/model.safetensors"))
+    #expect(
+      try readFile("\(directory("fused"))/model.safetensors") == readFile("\(directory("out"))/model.safetensors"))
     let refusal = try #require(
       failure {
         _ = try fusion.fuse(

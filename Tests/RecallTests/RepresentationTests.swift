@@ -39,7 +39,8 @@ import Testing
     let copy = try directory.copy(of: Fixtures.checkpoint("llama-3.1"), as: "older")
     let older = try readFile("\(copy)/config.older-words.json")
     try writeFile(older, to: "\(copy)/config.json", overwrite: true)
-    #expect(try Model(directory: copy).configuration == Model(directory: Fixtures.checkpoint("llama-3.1")).configuration)
+    #expect(
+      try Model(directory: copy).configuration == Model(directory: Fixtures.checkpoint("llama-3.1")).configuration)
   }
 
   @Test("batches do not mix texts: a text alone has the states it has among others")

@@ -64,4 +64,3 @@ public final class TemporaryDirectory {
     return self(name)
   }
 }
-

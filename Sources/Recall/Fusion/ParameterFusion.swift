@@ -8,7 +8,7 @@ import Synchronization
 /// Tensors that are on the device already are fused there; all others are streamed in pieces, the next piece being read and
 /// the last one written while this one is computed. Both ways give the same bytes, because every element stands alone.
 public final class ParameterFusion {
-  /// The elements of one piece. A few MiB: large enough for any disk, small enough for caches and budgets.
+  /// The elements of one piece: a few MiB, large enough for any disk, small enough for caches and budgets.
   static let pieceElements = 1 << 21
 
   private struct Piece: Sendable {
@@ -168,7 +168,8 @@ public final class ParameterFusion {
       let matrix = try? Matrix(buffer, byteOffset: offset, rows: 1, columns: elements, elementType: type)
     else {
       throw Failure(
-        .internalError, operation: "fuse", subject: source.name, expected: "a floating point tensor that fits its buffer",
+        .internalError, operation: "fuse", subject: source.name,
+        expected: "a floating point tensor that fits its buffer",
         got: source.type.rawValue)
     }
     return matrix

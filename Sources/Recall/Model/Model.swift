@@ -5,8 +5,9 @@ import Foundation
 import JSON
 import Tokenization
 
-/// A model directory that has been opened and understood: configuration, tokenizer, and every tensor checked by name,
-/// shape and type. No element has been read yet.
+/// A model directory that has been opened and understood.
+///
+/// Configuration and tokenizer are read and every tensor is checked by name, shape and type; no element has been read yet.
 public final class Model: Sendable {
   /// The absolute path.
   public let path: String

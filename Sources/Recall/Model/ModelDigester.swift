@@ -17,9 +17,7 @@ public final class ModelDigester: Sendable {
     collector = CheckpointDigest(of: model.checkpoint.tensors)
   }
 
-  /// Notes the digest of one tensor's bytes; may be called from any thread.
-  ///
-  /// - Parameter digest: Evaluated only when it is needed.
+  /// Notes the digest of one tensor's bytes, which is computed only when it is needed; may be called from any thread.
   func record(_ tensor: TensorRecord, _ digest: @autoclosure () -> Digest) {
     guard known == nil else { return }
     collector.record(digest(), of: tensor.name)

@@ -40,6 +40,7 @@ public struct KMeans {
   /// - Parameters:
   ///   - points: `float32 [n, d]` with n ≥ 1.
   ///   - backend: The device that holds them.
+  /// - Returns: The best clustering of all starts.
   /// - Throws: `DeviceError`. Cost: about `starts · steps · n · k · d` multiplications.
   public func cluster(_ points: Matrix, on backend: any ComputeBackend) throws(DeviceError) -> Clustering {
     var random = SplitMix64(state: seed)

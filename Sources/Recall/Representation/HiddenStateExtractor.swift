@@ -40,7 +40,8 @@ public final class HiddenStateExtractor {
   public func embed() throws -> Matrix {
     guard let table = model.checkpoint.tensor(named: Architecture.embedding), let type = ElementType(table.type) else {
       throw Failure(
-        .internalError, operation: "embed", subject: model.path, expected: Architecture.embedding, got: "no such tensor")
+        .internalError, operation: "embed", subject: model.path, expected: Architecture.embedding, got: "no such tensor"
+      )
     }
     let used = Set(samples.tokenIdentifiers).sorted()
     let width = model.configuration.hiddenSize

@@ -76,7 +76,9 @@ public struct HiddenStateFile: Sendable {
       throw failure("recall \(HiddenStateFile.format)", try value("recall"))
     }
     guard let digest = Digest(try value("digest")) else { throw failure("a digest", try value("digest")) }
-    guard let pooling = Pooling(rawValue: try value("pooling")) else { throw failure("a pooling", try value("pooling")) }
+    guard let pooling = Pooling(rawValue: try value("pooling")) else {
+      throw failure("a pooling", try value("pooling"))
+    }
     guard let maxTokens = Int(try value("maxTokens")) else { throw failure("a number", try value("maxTokens")) }
     self.digest = digest
     self.pooling = pooling
@@ -87,7 +89,9 @@ public struct HiddenStateFile: Sendable {
     }
     let documents = try JSONValue(parsing: Array(value("samples").utf8), from: path).array ?? []
     var samples: [Sample] = []
-    for document in documents { samples.append(try Sample(json: document, position: samples.count, line: 0, path: path)) }
+    for document in documents {
+      samples.append(try Sample(json: document, position: samples.count, line: 0, path: path))
+    }
     guard let tensor = file.tensors.first, file.tensors.count == 1, tensor.name == "representation",
       tensor.shape.count == 3, tensor.shape[0] > 2, tensor.shape[1] == samples.count
     else { throw failure("one tensor \"representation\" [layers + 2, \(samples.count), d]", "another content") }

@@ -102,7 +102,8 @@ public struct LayerWalk {
   }
 
   /// Reads the tensors of a block side by side, each by one thread that also digests it.
-  private static func read(block: Int, of model: Model, digest: ModelDigester, into buffer: HostBuffer) throws(Failure) {
+  private static func read(block: Int, of model: Model, digest: ModelDigester, into buffer: HostBuffer) throws(Failure)
+  {
     let places = LayerWalk.places(block: block, of: model)
     let failure = Mutex<Failure?>(nil)
     DispatchQueue.concurrentPerform(iterations: places.count) { number in
@@ -120,8 +121,9 @@ public struct LayerWalk {
   }
 
   /// Where the tensors of a block lie in a buffer, aligned for the widest vectors.
-  private static func places(block: Int, of model: Model) -> [(part: BlockPart, tensor: TensorRecord, range: Range<Int>)]
-  {
+  private static func places(block: Int, of model: Model) -> [(
+    part: BlockPart, tensor: TensorRecord, range: Range<Int>
+  )] {
     var end = 0
     return model.configuration.blockParts.compactMap { part in
       guard let tensor = model.checkpoint.tensor(named: Architecture.name(of: part, block: block)) else { return nil }

@@ -47,6 +47,7 @@ public struct TypicalSampleSelection {
   ///   - pool: The encoded pool, at least `recipe.typical` samples.
   ///   - path: The pool's file, for errors.
   ///   - progress: Told the layers that have been passed, of how many.
+  /// - Returns: The samples and how they were found.
   /// - Throws: `Failure` for a pool that is too small or a cluster layer that the model lacks; `DeviceError`.
   public func select(
     from pool: [EncodedSample], path: String, progress: (Int, Int) -> Void

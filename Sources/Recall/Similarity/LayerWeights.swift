@@ -49,6 +49,7 @@ public struct WeighingRule: Sendable, Equatable {
   ///   - anchor: The anchor among the models, if there is one.
   ///   - anchorMedian: σ² of `anchorMedian`; `nil` when no distance was positive.
   ///   - globalMedian: σ² of `globalMedian`; `nil` when no distance was positive.
+  /// - Returns: Similarities and weights.
   public func weigh(
     _ layer: Layer, distances: InterModelDistances, width: Int, anchor: Int?, anchorMedian: Double?,
     globalMedian: Double? = nil
