@@ -45,7 +45,11 @@ final class Bench {
 
   /// Compares a result with the reference.
   func expect(_ matrix: Matrix, _ expectation: @autoclosure () -> Expectation) throws(DeviceError) {
-    guard compares, let argument = arguments.first(where: { $0.matrix.buffer === matrix.buffer }) else { return }
+    guard compares else { return }
+    guard let argument = arguments.first(where: { $0.matrix.buffer === matrix.buffer }) else {
+      complaints.append("the case expects something of a matrix that it did not make here")
+      return
+    }
     let results = try argument.content().values
     let expectation = expectation()
     guard results.count == expectation.values.count else {

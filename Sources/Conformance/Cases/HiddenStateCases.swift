@@ -9,14 +9,16 @@ extension OperationCase {
         cases.append(embeddingLookup(tokens: tokens, vocabulary: vocabulary, width: width, type))
       }
       for (rows, width) in [(0, 8), (1, 1), (3, 1021), (16, 2048)] {
-        cases.append(rmsNorm(rows: rows, width: width, type))
+        cases += [false, true].map { rmsNorm(rows: rows, width: width, type, inPlace: $0) }
       }
     }
     for (tokens, heads, dimension, rotated) in [(0, 1, 2, 2), (1, 1, 2, 2), (13, 3, 10, 6), (32, 4, 64, 64)] {
       cases.append(rotaryEmbedding(tokens: tokens, heads: heads, dimension: dimension, rotated: rotated))
     }
     for (rows, width) in [(0, 3), (1, 1), (7, 1009), (16, 4096)] {
-      cases += Activation.allCases.map { gatedActivation($0, rows: rows, width: width) }
+      for place in OutputPlace.allCases {
+        cases += Activation.allCases.map { gatedActivation($0, rows: rows, width: width, into: place) }
+      }
       cases.append(add(rows: rows, width: width))
     }
     for (lengths, width) in [([], 3), ([1], 1), ([5, 1, 0, 37], 131), ([64, 128], 256)] as [([Int], Int)] {
@@ -41,16 +43,18 @@ extension OperationCase {
     }
   }
 
-  static func rmsNorm(rows: Int, width: Int, _ type: ElementType) -> OperationCase {
+  static func rmsNorm(rows: Int, width: Int, _ type: ElementType, inPlace: Bool = false) -> OperationCase {
     // The sum of squares has only positive terms, and half of its relative error reaches the root.
     OperationCase(
-      "rmsNorm", "[\(rows), \(width)]", type: type.rawValue, tolerance: .sum(of: width), flops: 4 * rows * width,
+      "rmsNorm", "[\(rows), \(width)]\(inPlace ? " in place" : "")", type: type.rawValue, tolerance: .sum(of: width),
+      flops: 4 * rows * width,
       bytes: 8 * rows * width
     ) { bench throws(DeviceError) in
       let x = bench.numbers.matrix(rows, width)
       let gain = bench.numbers.matrix(1, width, type)
-      let (input, gains) = (try bench.input(x), try bench.input(gain))
-      let out = try bench.output(rows, width)
+      let input = inPlace ? try bench.inPlace(x) : try bench.input(x)
+      let gains = try bench.input(gain)
+      let out = inPlace ? input : try bench.output(rows, width)
       try bench.perform { () throws(DeviceError) in
         try bench.backend.rmsNorm(input, gain: gains, epsilon: 1e-5, into: out)
       }
@@ -81,16 +85,20 @@ extension OperationCase {
     }
   }
 
-  static func gatedActivation(_ activation: Activation, rows: Int, width: Int) -> OperationCase {
+  static func gatedActivation(
+    _ activation: Activation, rows: Int, width: Int, into place: OutputPlace = .ofItsOwn
+  ) -> OperationCase {
     OperationCase(
-      "gatedActivation", "\(activation.rawValue) [\(rows), \(width)]",
+      "gatedActivation", "\(activation.rawValue) [\(rows), \(width)] \(place.rawValue)",
       tolerance: .roundings(8, because: "an exponential within 2 ulp (4 roundings), a sum, a quotient and a product"),
       flops: 6 * rows * width, bytes: 12 * rows * width
     ) { bench throws(DeviceError) in
       // Wide enough to reach the tails; beyond 9 the results of gelu fall below the range of float32.
       let gate = bench.numbers.matrix(rows, width, scale: 3)
       let up = bench.numbers.matrix(rows, width)
-      let (gates, ups, out) = (try bench.input(gate), try bench.input(up), try bench.output(rows, width))
+      let gates = place == .gate ? try bench.inPlace(gate) : try bench.input(gate)
+      let ups = place == .up ? try bench.inPlace(up) : try bench.input(up)
+      let out = place == .gate ? gates : place == .up ? ups : try bench.output(rows, width)
       try bench.perform { () throws(DeviceError) in
         try bench.backend.gatedActivation(activation, gate: gates, up: ups, into: out)
       }
@@ -124,4 +132,11 @@ extension OperationCase {
       try bench.expect(out, Reference.pool(states, lengths: lengths, pooling: pooling))
     }
   }
+}
+
+/// Where an activation puts its result.
+enum OutputPlace: String, CaseIterable {
+  case ofItsOwn = "into a matrix of its own"
+  case gate = "into the gate"
+  case up = "into up"
 }

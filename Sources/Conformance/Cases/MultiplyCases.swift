@@ -3,8 +3,8 @@ import Compute
 extension OperationCase {
   static var multiplyCases: [OperationCase] {
     let shapes = [
-      (0, 8, 4), (3, 0, 4), (3, 5, 0), (1, 1, 1), (1, 64, 64), (2, 67, 19), (7, 257, 131), (8, 128, 256), (61, 300, 17),
-      (64, 512, 160),
+      (0, 8, 4), (3, 0, 4), (3, 5, 0), (1, 1, 1), (1, 64, 64), (2, 67, 19), (7, 257, 131), (8, 128, 256), (67, 300, 17),
+      (64, 512, 160), (131, 259, 75),
     ]
     return [ElementType.float32, .float16, .bfloat16].flatMap { type in
       shapes.flatMap { rows, depth, columns in
