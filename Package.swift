@@ -26,6 +26,9 @@ let package = Package(
     .target(name: "CVector", cSettings: [.unsafeFlags(["-O3"])]),  // Debug builds need fast loops as well.
     .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
 
+    // The reference is scalar on purpose; unoptimised it would take minutes.
+    .target(name: "Conformance", dependencies: ["Compute"], swiftSettings: strict + [.unsafeFlags(["-O"])]),
+
     // The method.
     .target(
       name: "Recall", dependencies: ["Checkpoint", "Compute", "Diagnostics", "JSON", "Tokenization"],
@@ -35,6 +38,8 @@ let package = Package(
       dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "Tokenization"],
       swiftSettings: strict),
 
+    .testTarget(
+      name: "ConformanceTests", dependencies: ["Compute", "ComputeCPU", "Conformance"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(

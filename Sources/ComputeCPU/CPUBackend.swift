@@ -14,7 +14,7 @@ public final class CPUBackend: ComputeBackend {
     public var threads: Int?
     /// Whether matrix products may go to a CBLAS.
     public var usesBLAS: Bool
-    /// Which of the instruction sets that the processor can run, 0 being the best.
+    /// A number of `CPUBackend.instructionSets`.
     public var instructionSet: Int
 
     /// Describes a choice.
@@ -33,6 +33,13 @@ public final class CPUBackend: ComputeBackend {
   let widenedWeights = Scratch()
   let packedActivations = Scratch()
   let workerScratch: [Scratch]
+
+  /// The instruction sets with loops of their own that this processor can run, best first.
+  public static var instructionSets: [String] {
+    (0...).lazy.map { VectorLoopsAt($0) }.prefix { $0 != nil }.compactMap { loops in
+      loops.map { String(cString: $0.pointee.name) }
+    }
+  }
 
   /// Opens the processor.
   ///

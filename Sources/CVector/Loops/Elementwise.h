@@ -1,6 +1,10 @@
 // Loops with one result per element, or per row.
 
+// An output may be one of the inputs, element by element; no element depends on another one's result.
+#define INDEPENDENT_ELEMENTS _Pragma("clang loop vectorize(assume_safety)")
+
 static void add(const float *addend, float *sum, size_t count) {
+  INDEPENDENT_ELEMENTS
   for (size_t index = 0; index < count; index++) sum[index] += addend[index];
 }
 
@@ -21,6 +25,7 @@ ALWAYS_INLINE double sumOfSquares(const float *x, size_t count) {
 
 static void rmsNorm(const float *x, const float *gain, float epsilon, float *out, size_t count) {
   float scale = (float)(1 / sqrt(sumOfSquares(x, count) / (double)count + epsilon));
+  INDEPENDENT_ELEMENTS
   for (size_t index = 0; index < count; index++) out[index] = x[index] * scale * gain[index];
 }
 
@@ -41,18 +46,21 @@ static void gatedActivation(
     enum ActivationKind activation, const float *gate, const float *up, float *out, size_t count) {
   switch (activation) {
   case ActivationSilu:
+    INDEPENDENT_ELEMENTS
     for (size_t index = 0; index < count; index++) out[index] = silu(gate[index]) * up[index];
     break;
   case ActivationGelu:
     for (size_t index = 0; index < count; index++) out[index] = gelu(gate[index]) * up[index];
     break;
   case ActivationGeluTanh:
+    INDEPENDENT_ELEMENTS
     for (size_t index = 0; index < count; index++) out[index] = geluTanh(gate[index]) * up[index];
     break;
   }
 }
 
 static void rotate(float *states, const float *cosines, const float *sines, size_t pairs) {
+  INDEPENDENT_ELEMENTS
   for (size_t pair = 0; pair < pairs; pair++) {
     float first = states[pair];
     float second = states[pair + pairs];

@@ -1,13 +1,72 @@
 // The product of packed matrices: tiles [depth][TILE_ROWS] of the left one, panels [depth][16] of the right one, and a
 // TILE_ROWS x 16 block of sums in registers. A row's sums never depend on the rows beside it.
 
+typedef float EightFloats __attribute__((vector_size(32)));
+
+ALWAYS_INLINE EightFloats eightElements(const void *source, enum ElementFormat format) {
+  EightFloats vector;
+  for (size_t index = 0; index < 8; index++) vector[index] = element(source, format, index);
+  return vector;
+}
+
+// Turns the rows of an 8 x 8 block into its columns: first pairs, then fours, then halves change places.
+ALWAYS_INLINE void transpose(EightFloats rows[8]) {
+  EightFloats pairs[8], fours[8];
+#pragma unroll
+  for (int row = 0; row < 8; row += 2) {
+    pairs[row] = __builtin_shufflevector(rows[row], rows[row + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[row + 1] = __builtin_shufflevector(rows[row], rows[row + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+#pragma unroll
+  for (int row = 0; row < 8; row += 4) {
+    for (int pair = 0; pair < 2; pair++) {
+      EightFloats upper = pairs[row + pair], lower = pairs[row + pair + 2];
+      fours[row + 2 * pair] = __builtin_shufflevector(upper, lower, 0, 1, 8, 9, 4, 5, 12, 13);
+      fours[row + 2 * pair + 1] = __builtin_shufflevector(upper, lower, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+#pragma unroll
+  for (int row = 0; row < 4; row++) {
+    rows[row] = __builtin_shufflevector(fours[row], fours[row + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    rows[row + 4] = __builtin_shufflevector(fours[row], fours[row + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+// A panel of 16 whole rows up to the last multiple of 8 columns, which is returned.
+ALWAYS_INLINE size_t packWholePanel(
+    const void *restrict source, enum ElementFormat format, size_t rowStride, size_t depth, float *restrict panel) {
+  size_t index = 0;
+  for (; index + 8 <= depth; index += 8) {
+    for (size_t half = 0; half < PanelColumns; half += 8) {
+      EightFloats rows[8];
+#pragma unroll
+      for (size_t row = 0; row < 8; row++) {
+        rows[row] = eightElements(elementsFrom(source, format, (half + row) * rowStride + index), format);
+      }
+      transpose(rows);
+#pragma unroll
+      for (size_t row = 0; row < 8; row++) {
+        memcpy(panel + (index + row) * PanelColumns + half, &rows[row], sizeof rows[row]);
+      }
+    }
+  }
+  return index;
+}
+
 ALWAYS_INLINE void packPanel(
     const void *restrict source, enum ElementFormat format, size_t rowStride, size_t rows, size_t depth,
     float *restrict panel) {
-  if (rows < PanelColumns) memset(panel, 0, depth * PanelColumns * sizeof(float));
+  size_t done = 0;
+  if (rows == PanelColumns) {
+    done = packWholePanel(source, format, rowStride, depth, panel);
+  } else {
+    memset(panel, 0, depth * PanelColumns * sizeof(float));
+  }
   for (size_t row = 0; row < rows; row++) {
     const void *elements = elementsFrom(source, format, row * rowStride);
-    for (size_t index = 0; index < depth; index++) panel[index * PanelColumns + row] = element(elements, format, index);
+    for (size_t index = done; index < depth; index++) {
+      panel[index * PanelColumns + row] = element(elements, format, index);
+    }
   }
 }
 

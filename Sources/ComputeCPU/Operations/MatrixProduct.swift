@@ -15,12 +15,16 @@ extension CPUBackend {
     try check.matrix(out, "out", rows: a.rows, columns: weights.rows)
 
     try fillRows(of: out, with: bias)
-    if let blas, max(a.rows, a.columns, weights.rows) <= Int(Int32.max) {
+    if let blas, a.rows >= Self.rowsForBLAS, max(a.rows, a.columns, weights.rows) <= Int(Int32.max) {
       try multiply(a, weights, addingTo: out, with: blas)
     } else {
       try multiplyWithOwnLoops(a, weights, addingTo: out)
     }
   }
+
+  /// From this number of rows on a CBLAS is faster: with fewer the time goes into reading the weights, which the loops here
+  /// widen and use in one go.
+  private static let rowsForBLAS = 64
 
   /// Starts every row of a product with the bias, or with zeros.
   private func fillRows(of out: Matrix, with bias: Matrix?) throws(DeviceError) {

@@ -1,0 +1,84 @@
+import Compute
+
+extension OperationCase {
+  static var similarityCases: [OperationCase] {
+    [(0, 3, 4), (1, 1, 1), (5, 7, 1021), (16, 32, 256)].flatMap { rows, others, width in
+      [
+        pairedSquaredDistances(rows: rows, width: width), pairedDistancesOfEqualRows(rows: rows, width: width),
+        squaredDistances(rows: rows, others: others, width: width), distancesOfEqualRows(rows: rows, width: width),
+        radialBasisKernel(rows: rows, others: others, width: width),
+      ]
+    }
+  }
+
+  static func pairedSquaredDistances(rows: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "pairedSquaredDistances", "[\(rows), \(width)]", tolerance: distanceTolerance, flops: 3 * rows * width,
+      bytes: 8 * rows * width
+    ) { bench throws(DeviceError) in
+      let (x, y) = (bench.numbers.matrix(rows, width), bench.numbers.matrix(rows, width))
+      let (left, right, out) = (try bench.input(x), try bench.input(y), try bench.output(rows, 1))
+      try bench.perform { () throws(DeviceError) in try bench.backend.pairedSquaredDistances(left, right, into: out) }
+      try bench.expect(out, Reference.pairedSquaredDistances(x, y))
+    }
+  }
+
+  static func pairedDistancesOfEqualRows(rows: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "pairedSquaredDistances", "equal [\(rows), \(width)]", tolerance: .exact, flops: 3 * rows * width,
+      bytes: 8 * rows * width
+    ) { bench throws(DeviceError) in
+      let x = bench.numbers.matrix(rows, width, scale: 1000)
+      let (left, right, out) = (try bench.input(x), try bench.input(x), try bench.output(rows, 1))
+      try bench.perform { () throws(DeviceError) in try bench.backend.pairedSquaredDistances(left, right, into: out) }
+      try bench.expect(out, Expectation([Double](repeating: 0, count: rows)))
+    }
+  }
+
+  static func squaredDistances(rows: Int, others: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "squaredDistances", "[\(rows), \(width)] to [\(others), \(width)]", tolerance: distanceTolerance,
+      flops: 3 * rows * others * width, bytes: 4 * ((rows + others) * width + rows * others)
+    ) { bench throws(DeviceError) in
+      let (x, y) = (bench.numbers.matrix(rows, width), bench.numbers.matrix(others, width))
+      let (left, right, out) = (try bench.input(x), try bench.input(y), try bench.output(rows, others))
+      try bench.perform { () throws(DeviceError) in try bench.backend.squaredDistances(left, right, into: out) }
+      try bench.expect(out, Reference.squaredDistances(x, y))
+    }
+  }
+
+  static func distancesOfEqualRows(rows: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "squaredDistances", "all rows equal [\(rows), \(width)]", tolerance: .exact, flops: 3 * rows * rows * width,
+      bytes: 4 * (2 * rows * width + rows * rows)
+    ) { bench throws(DeviceError) in
+      let row = bench.numbers.matrix(1, width, scale: 1000).values
+      let x = HostMatrix(rows: rows, columns: width, values: (0..<rows).flatMap { _ in row })
+      let (left, right, out) = (try bench.input(x), try bench.input(x), try bench.output(rows, rows))
+      try bench.perform { () throws(DeviceError) in try bench.backend.squaredDistances(left, right, into: out) }
+      try bench.expect(out, Expectation([Double](repeating: 0, count: rows * rows)))
+    }
+  }
+
+  static func radialBasisKernel(rows: Int, others: Int, width: Int) -> OperationCase {
+    let sigma = Float(width).squareRoot()
+    return OperationCase(
+      "radialBasisKernel", "[\(rows), \(width)] to [\(others), \(width)], σ = \(sigma)",
+      tolerance: .roundings(
+        8, because: "a distance and its quotient (4 roundings of the exponent), an exponential within 2 ulp"),
+      flops: 3 * rows * others * width, bytes: 4 * ((rows + others) * width + rows * others)
+    ) { bench throws(DeviceError) in
+      let (x, y) = (bench.numbers.matrix(rows, width), bench.numbers.matrix(others, width))
+      let (left, right, out) = (try bench.input(x), try bench.input(y), try bench.output(rows, others))
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.radialBasisKernel(left, right, sigma: sigma, into: out)
+      }
+      try bench.expect(out, Reference.radialBasisKernel(x, y, sigma: sigma))
+    }
+  }
+
+  /// All terms are positive, so partial sums in a wider type or by tree leave few roundings.
+  private static var distanceTolerance: Tolerance {
+    .roundings(4, because: "differences and squares in double precision, one rounding at the end, and a margin")
+  }
+}

@@ -1,0 +1,97 @@
+import Compute
+
+/// One operation on given inputs: what it is, what it costs, how it is run and what it has to give.
+///
+/// The same cases run as tests, on machines without a test framework, and as benchmarks.
+public struct OperationCase: Sendable {
+  /// The operation's name in `ComputeBackend`.
+  public let operation: String
+  /// The shape in words, such as `[7, 64] · [31, 64]ᵀ + bias`.
+  public let shape: String
+  /// The element types that vary in this operation.
+  public let elementType: String
+  /// How far the result may be from the reference.
+  public let tolerance: Tolerance
+  /// The floating point operations that the formula needs.
+  public let flops: Int
+  /// The bytes that have to be read and written at least.
+  public let bytes: Int
+  let body: @Sendable (Bench) throws(DeviceError) -> Void
+
+  init(
+    _ operation: String, _ shape: String, type elementType: String = "float32", tolerance: Tolerance,
+    flops: Int, bytes: Int, _ body: @escaping @Sendable (Bench) throws(DeviceError) -> Void
+  ) {
+    self.operation = operation
+    self.shape = shape
+    self.elementType = elementType
+    self.tolerance = tolerance
+    self.flops = flops
+    self.bytes = bytes
+    self.body = body
+  }
+
+  /// The case in one phrase.
+  public var name: String { "\(operation) \(shape) \(elementType)" }
+
+  /// Runs the operation, then compares the result with the reference.
+  ///
+  /// Outputs are poisoned before the operation; it fails when they stay so, when memory around any argument or an input
+  /// changes, and when the result is too far from the reference.
+  public func check(on backend: any ComputeBackend) -> CaseReport {
+    report(Bench(backend, seed: name, tolerance: tolerance, compares: true))
+  }
+
+  /// Runs the operation without comparing, the given number of times after a first one; the report has the best time.
+  public func time(on backend: any ComputeBackend, repetitions: Int) -> CaseReport {
+    let bench = Bench(backend, seed: name, tolerance: tolerance, compares: false)
+    bench.repetitions = repetitions
+    return report(bench)
+  }
+
+  private func report(_ bench: Bench) -> CaseReport {
+    let outcome: CaseReport.Outcome
+    do throws(DeviceError) {
+      try body(bench)
+      try bench.checkSurroundings()
+      outcome = bench.complaints.isEmpty ? .passed : .failed(bench.complaints.joined(separator: "; "))
+    } catch {
+      outcome = error.code == .unsupported ? .skipped(error.description) : .failed(error.description)
+    }
+    return CaseReport(
+      operation: operation, shape: shape, elementType: elementType, error: bench.largestError, bound: tolerance.bound,
+      seconds: bench.seconds, flops: flops, bytes: bytes, outcome: outcome)
+  }
+}
+
+/// How a case went on one backend.
+public struct CaseReport: Sendable, Equatable {
+  /// Whether a case passed.
+  public enum Outcome: Sendable, Equatable {
+    /// All as expected.
+    case passed
+    /// Not as expected, with what went wrong.
+    case failed(String)
+    /// Not run, with the reason.
+    case skipped(String)
+  }
+
+  /// The operation's name.
+  public let operation: String
+  /// The shape in words.
+  public let shape: String
+  /// The element types.
+  public let elementType: String
+  /// The largest relative error found.
+  public let error: Double
+  /// The largest relative error allowed; 0 where the result is defined exactly.
+  public let bound: Double
+  /// The time that the operation took.
+  public let seconds: Double
+  /// The floating point operations that the formula needs.
+  public let flops: Int
+  /// The bytes that have to be read and written at least.
+  public let bytes: Int
+  /// Whether it passed.
+  public let outcome: Outcome
+}

@@ -1,0 +1,88 @@
+import Compute
+import Glibc
+
+extension Reference {
+  static func embeddingLookup(tokens: HostMatrix, table: HostMatrix) -> Expectation {
+    Expectation(tokens.values.flatMap { table.row(Int($0)) })
+  }
+
+  static func rmsNorm(_ x: HostMatrix, gain: HostMatrix, epsilon: Double) -> Expectation {
+    Expectation(
+      (0..<x.rows).flatMap { row in
+        let meanSquare = x.row(row).reduce(0) { $0 + $1 * $1 } / Double(x.columns)
+        return (0..<x.columns).map { x[row, $0] / (meanSquare + epsilon).squareRoot() * gain[0, $0] }
+      })
+  }
+
+  static func multiply(_ a: HostMatrix, _ weights: HostMatrix, bias: HostMatrix?) -> Expectation {
+    var (sums, magnitudes): ([Double], [Double]) = ([], [])
+    for row in 0..<a.rows {
+      for column in 0..<weights.rows {
+        var sum = bias?[0, column] ?? 0
+        var magnitude = sum.magnitude
+        for index in 0..<a.columns {
+          sum += a[row, index] * weights[column, index]
+          magnitude += (a[row, index] * weights[column, index]).magnitude
+        }
+        sums.append(sum)
+        magnitudes.append(magnitude)
+      }
+    }
+    return Expectation(sums, magnitudes: magnitudes)
+  }
+
+  static func rotaryEmbedding(
+    _ states: HostMatrix, headDimension: Int, positions: HostMatrix, cosines: HostMatrix, sines: HostMatrix
+  ) -> Expectation {
+    let half = cosines.columns
+    var (turned, magnitudes) = (states.values, states.values)
+    for token in 0..<states.rows {
+      let position = Int(positions[token, 0])
+      for start in stride(from: 0, to: states.columns, by: headDimension) {
+        for pair in 0..<half {
+          let (first, second) = (states[token, start + pair], states[token, start + pair + half])
+          let (cosine, sine) = (cosines[position, pair], sines[position, pair])
+          let place = token * states.columns + start + pair
+          turned[place] = first * cosine - second * sine
+          turned[place + half] = second * cosine + first * sine
+          magnitudes[place] = (first * cosine).magnitude + (second * sine).magnitude
+          magnitudes[place + half] = (second * cosine).magnitude + (first * sine).magnitude
+        }
+      }
+    }
+    return Expectation(turned, magnitudes: magnitudes.map(\.magnitude))
+  }
+
+  static func gatedActivation(_ activation: Activation, gate: HostMatrix, up: HostMatrix) -> Expectation {
+    Expectation(zip(gate.values, up.values).map { activate(activation, $0) * $1 })
+  }
+
+  private static func activate(_ activation: Activation, _ x: Double) -> Double {
+    switch activation {
+    case .silu: x / (1 + exp(-x))
+    // erfc(-z) = 1 + erf(z) and 1 + tanh(u) = 2 / (1 + exp(-2u)), without cancellation.
+    case .gelu: x / 2 * erfc(-x / 2.0.squareRoot())
+    case .geluTanh: x / (1 + exp(-2 * (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    }
+  }
+
+  static func add(_ addend: HostMatrix, to sum: HostMatrix) -> Expectation {
+    let format = NumberFormat(.float32)
+    return Expectation(zip(addend.values, sum.values).map { format.rounded($0 + $1) })
+  }
+
+  static func pool(_ states: HostMatrix, lengths: [Int], pooling: Pooling) -> Expectation {
+    var start = 0
+    var (pooled, magnitudes): ([Double], [Double]) = ([], [])
+    for length in lengths {
+      for column in 0..<states.columns {
+        let values = (start..<start + length).map { states[$0, column] }
+        let count = Double(max(length, 1))
+        pooled.append(pooling == .last ? values.last ?? 0 : values.reduce(0, +) / count)
+        magnitudes.append(values.reduce(0) { $0 + $1.magnitude } / count)
+      }
+      start += length
+    }
+    return Expectation(pooled, magnitudes: magnitudes)
+  }
+}

@@ -1,0 +1,40 @@
+import Compute
+
+/// The same numbers on every machine: SplitMix64.
+struct SeededNumbers {
+  private var state: UInt64
+
+  /// Starts from a text, so that every case has numbers of its own.
+  init(seed: String) {
+    // FNV-1a: any fixed function of the text will do.
+    state = seed.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+
+  /// 64 random bits.
+  mutating func bits() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+
+  /// A number from -1 to 1.
+  mutating func symmetric() -> Double { Double(Int64(bitPattern: bits()) >> 11) * 0x1p-52 }
+
+  /// A number that is roughly normally distributed, with mean 0 and variance 1.
+  mutating func normal() -> Double { symmetric() + symmetric() + symmetric() }
+
+  /// A whole number below a limit.
+  mutating func integer(below limit: Int) -> Int { Int(bits() % UInt64(limit)) }
+
+  /// A matrix of roughly normal numbers.
+  mutating func matrix(_ rows: Int, _ columns: Int, _ type: ElementType = .float32, scale: Double = 1) -> HostMatrix {
+    HostMatrix(rows: rows, columns: columns, type, values: (0..<rows * columns).map { _ in scale * normal() })
+  }
+
+  /// A column of whole numbers below a limit.
+  mutating func integers(_ rows: Int, below limit: Int) -> HostMatrix {
+    HostMatrix(rows: rows, columns: 1, .int32, values: (0..<rows).map { _ in Double(integer(below: limit)) })
+  }
+}
