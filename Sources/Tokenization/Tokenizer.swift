@@ -12,7 +12,8 @@ public struct Tokenizer: Sendable {
   let preTokenizer: PreTokenizer
   let addedTokens: AddedTokens
   let postProcessor: PostProcessor
-  private let spellings: [Int32: String]
+  /// The vocabulary's entry for each id that is no added token.
+  private let entries: [Int32: Int]
 
   /// Reads a `tokenizer.json` from disk.
   ///
@@ -41,19 +42,25 @@ public struct Tokenizer: Sendable {
     postProcessor = try PostProcessor(file.optional("post_processor"))
     addedTokens = try AddedTokens(
       file.optional("added_tokens"), vocabulary: model.vocabulary, normalizer: normalizer)
-    spellings = Self.spellings(model.vocabulary, addedTokens)
-    if preTokenizer.marksBeginning, !normalizer.keepsBeginning {
+    let vocabulary = model.vocabulary
+    entries = Dictionary((0..<vocabulary.count).map { (vocabulary.identifier(ofEntry: $0), $0) }) { first, _ in first }
+    guard !preTokenizer.marksBeginning || normalizer.keepsBeginning && !preTokenizer.addsBeforeMarkingBeginning else {
       throw file.unsupported(
-        "a Metaspace with prepend_scheme \"first\" behind a normalizer that can change where the text begins",
+        "a Metaspace with prepend_scheme \"first\" behind a step that changes where the text begins",
         known: "none of these together")
     }
   }
 
   /// How many tokens there are: those of the model and the added ones that the model does not know.
-  public var vocabularySize: Int { spellings.count }
+  public var vocabularySize: Int {
+    entries.count + addedTokens.tokens.count { entries[$0.identifier] == nil }
+  }
 
   /// How a token is spelled in the vocabulary, byte-level letters and marks for spaces included; nil for an unused id.
-  public func token(_ identifier: Int32) -> String? { spellings[identifier] }
+  public func token(_ identifier: Int32) -> String? {
+    if let added = addedTokens.tokens.first(where: { $0.identifier == identifier }) { return added.content }
+    return entries[identifier].map { String(decoding: model.vocabulary.bytes(ofEntry: $0), as: UTF8.self) }
+  }
 
   /// Encodes a text.
   ///
@@ -61,6 +68,7 @@ public struct Tokenizer: Sendable {
   ///   - text: The text; special tokens in it are found as the file says.
   ///   - addSpecialTokens: Whether the tokens of the template, such as a beginning-of-text token, are added.
   ///   - maximum: The most tokens to return, those of the template included, which are kept: the text loses its end.
+  /// - Returns: The ids, none for an empty text but those of the template.
   /// - Throws: `Failure` when the text has a character that neither the vocabulary nor an unknown token covers, or when
   ///   the template alone is longer than the maximum.
   public func encode(
@@ -92,17 +100,6 @@ public struct Tokenizer: Sendable {
         exists ? .inputOutput : .missingInput, operation: "read the tokenizer", subject: path,
         expected: "a readable file", got: exists ? error.localizedDescription : "no such file")
     }
-  }
-
-  private static func spellings(_ vocabulary: Vocabulary, _ addedTokens: AddedTokens) -> [Int32: String] {
-    var spellings: [Int32: String] = [:]
-    spellings.reserveCapacity(vocabulary.count + addedTokens.tokens.count)
-    for entry in 0..<vocabulary.count {
-      spellings[vocabulary.identifier(ofEntry: entry)] =
-        String(decoding: vocabulary.bytes(ofEntry: entry), as: UTF8.self)
-    }
-    for token in addedTokens.tokens { spellings[token.identifier] = token.content }
-    return spellings
   }
 }
 

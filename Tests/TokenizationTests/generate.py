@@ -101,18 +101,17 @@ def begin(tokenizer, token):
 
 
 def llama3():
-    tokenizer = train(byte_level(split(LLAMA3)), size=800)
-    tokenizer.add_special_tokens(special("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|start_header_id|>"))
-    tokenizer.post_processor = processors.Sequence(
-        [processors.ByteLevel(trim_offsets=False), begin(tokenizer, "<|begin_of_text|>")])
-
     def ignore_merges(file):
         file["model"]["ignore_merges"] = True
         # Tokens that no merge leads to: only a whole piece can be them.
         for extra in ["Ġunmergeable", "xyzzy", "ĠXYZ"]:
-            file["model"]["vocab"][extra] = len(file["model"]["vocab"]) + len(file["added_tokens"])
+            file["model"]["vocab"][extra] = len(file["model"]["vocab"])
 
-    return adjusted(tokenizer, ignore_merges)
+    tokenizer = adjusted(train(byte_level(split(LLAMA3)), size=800), ignore_merges)
+    tokenizer.add_special_tokens(special("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|start_header_id|>"))
+    tokenizer.post_processor = processors.Sequence(
+        [processors.ByteLevel(trim_offsets=False), begin(tokenizer, "<|begin_of_text|>")])
+    return tokenizer
 
 
 def qwen2():

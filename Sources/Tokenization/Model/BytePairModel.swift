@@ -6,7 +6,7 @@ struct BytePairModel: Sendable {
   /// What the model does besides merging.
   struct Options: Equatable, Sendable {
     /// The token for what is not in the vocabulary; without one it is left out.
-    var unknownToken: String?
+    var unknownToken: ExactString?
     /// Whether several unknown scalars in a row are one unknown token.
     var fusesUnknown: Bool
     /// Whether an unknown scalar is written as tokens for its bytes.
@@ -37,7 +37,7 @@ struct BytePairModel: Sendable {
     guard type == "BPE" else { throw component.unsupported("the model \"\(type)\"", known: "the model BPE") }
     try Self.refuseSettings(component)
     options = Options(
-      unknownToken: try component.optional("unk_token")?.string,
+      unknownToken: try component.optional("unk_token").map { token throws(Failure) in ExactString(try token.string) },
       fusesUnknown: try component.flag("fuse_unk", default: false),
       fallsBackToBytes: try component.flag("byte_fallback", default: false),
       ignoresMerges: try component.flag("ignore_merges", default: false))
@@ -45,7 +45,7 @@ struct BytePairModel: Sendable {
     (merges, mergeList) = try Self.merges(try component.member("merges"), vocabulary)
     self.vocabulary = vocabulary
     subject = component.subject
-    unknown = options.unknownToken.flatMap(vocabulary.identifier(of:))
+    unknown = options.unknownToken.flatMap { vocabulary.identifier(of: $0.string) }
     byteTokens = options.fallsBackToBytes ? (0...255).map { vocabulary.identifier(of: Self.byteToken($0)) } : []
     try markWholeTokens()
   }
@@ -160,7 +160,7 @@ struct BytePairModel: Sendable {
     guard let unknown else {
       throw Failure(
         .badData, operation: "encode text", subject: subject,
-        expected: "the unknown token \"\(options.unknownToken ?? "")\" in the vocabulary", got: "none",
+        expected: "the unknown token \"\(options.unknownToken?.string ?? "")\" in the vocabulary", got: "none",
         advice: "The text has a character that the vocabulary lacks.")
     }
     return unknown

@@ -1,7 +1,9 @@
 import Diagnostics
 
-/// A compiled regular expression over UTF-8, matched as Oniguruma matches: leftmost, and of alternatives the first that
-/// works. Scalars are compared, never grapheme clusters.
+/// A compiled regular expression over UTF-8.
+///
+/// It matches as Oniguruma does: leftmost, and of alternatives the first that works. Scalars are compared, never grapheme
+/// clusters.
 struct Pattern: Sendable {
   /// What it was made from, which decides whether two patterns are the same.
   let source: String

@@ -53,6 +53,8 @@ struct PatternParser {
     case "\\":
       if skip("A") { return .position(.textStart) }
       if skip("z") { return .position(.textEnd) }
+      if skip("w") { return .scalar(UnicodeProperties.wordOutsideClass) }
+      if skip("W") { return .scalar(UnicodeProperties.wordOutsideClass.complement) }
       return .scalar(try escaped())
     default: return .scalar(try cased(next))
     }
@@ -178,7 +180,15 @@ struct PatternParser {
   }
 
   private mutating func classMember() throws(Failure) -> ScalarSet {
-    if skip("[") { return try classContents() }
+    if skip("[") {
+      guard !ignoresCase else { throw unsupported("an inner class inside (?i)") }
+      let inner = try classContents()
+      // Oniguruma loses its way when such a class stands in another.
+      guard !inner.ranges.isEmpty, !inner.complement.ranges.isEmpty else {
+        throw unsupported("an inner class of nothing")
+      }
+      return inner
+    }
     let start = position
     let first = try advance()
     let single = first == "\\" ? try escaped() : try cased(first)

@@ -47,7 +47,12 @@ struct AddedTokens: Sendable {
         identifier = next
         next += 1
       }
-      known[key] = try Self.token(element, content: try content.string, identifier: identifier ?? next)
+      let token = try Self.token(element, content: try content.string, identifier: identifier ?? next)
+      // The package finds such a token everywhere, or searches without end.
+      if token.isNormalized, normalizer.normalize(key.bytes).isEmpty {
+        throw content.failure(expected: "a token that the normalizer leaves something of", got: content.value.compact)
+      }
+      known[key] = token
     }
     tokens = known.values.sorted { $0.identifier < $1.identifier }
     raw = AddedTokenFinder(tokens.filter { !$0.isNormalized }) { $0 }
@@ -103,6 +108,8 @@ private struct AddedTokenFinder: Sendable {
       // The match before may have taken the white space already.
       let start = token.stripsLeft ? max(spaceStart(before: match.lowerBound, in: text), written) : match.lowerBound
       let end = token.stripsRight ? spaceEnd(from: match.upperBound, in: text) : match.upperBound
+      // White space that is a token itself is none where the token before it swallowed it.
+      guard start < end else { continue }
       if written < start { segments.append(.text(written..<start)) }
       segments.append(.token(token.identifier))
       // A token may begin in white space that the one before it swallowed; the package goes back then, and so do we.

@@ -58,11 +58,11 @@ struct Normalizer: Equatable, Sendable {
     return .replace(try Pattern(pattern), with: content, isOneForOne: isOneForOne)
   }
 
-  /// Whether the beginning of a changed text always comes from the beginning of the text before.
+  /// Whether a changed text begins where the text before began, and nowhere else seems to.
   var keepsBeginning: Bool {
     steps.allSatisfy { step in
       switch step {
-      case .form(.composed), .prepend: true
+      case .form(.composed): true
       case .replace(_, _, let isOneForOne): isOneForOne
       default: false
       }

@@ -32,8 +32,20 @@ struct PreTokenizer: Equatable, Sendable {
   }
 
   /// Whether a step asks which piece begins the text.
-  var marksBeginning: Bool {
-    steps.contains { step in
+  var marksBeginning: Bool { beginningStep != nil }
+
+  /// Whether text is added before a step asks which piece begins it.
+  var addsBeforeMarkingBeginning: Bool {
+    steps[..<(beginningStep ?? 0)].contains { step in
+      switch step {
+      case .prefix, .byteLevel: true
+      case .split, .replaceSpaces: false
+      }
+    }
+  }
+
+  private var beginningStep: Int? {
+    steps.lastIndex { step in
       if case .prefix(_, onlyFirst: true) = step { true } else { false }
     }
   }

@@ -1,17 +1,24 @@
 /// Several sets of scalars laid out for look-up: a bit per scalar, in blocks of 256 that equal blocks share.
 struct ScalarTable: Sendable {
-  /// For each set and each block of 256 scalars, where the block's bits begin.
+  /// For each set and each block of 256 scalars, where the block's words begin.
   private var blockStarts: [UInt32] = []
   /// The bits of all different blocks, four words each.
   private var words: [UInt64] = []
-  private var known: [[UInt64]: UInt32] = [:]
 
   private static let blocksPerSet = 0x1100
 
   /// Lays out some sets; they are numbered in this order.
   init(_ sets: [ScalarSet]) {
-    for set in sets { append(set) }
-    known = [:]
+    var known: [SIMD4<UInt64>: UInt32] = [:]
+    for set in sets {
+      for block in Self.blocks(of: set) {
+        let start = known[block] ?? UInt32(words.count)
+        if known.updateValue(start, forKey: block) == nil {
+          words += [block.x, block.y, block.z, block.w]
+        }
+        blockStarts.append(start)
+      }
+    }
   }
 
   /// Whether the scalar is in the set of that number.
@@ -22,23 +29,16 @@ struct ScalarTable: Sendable {
     return word >> UInt64(scalar & 63) & 1 == 1
   }
 
-  private mutating func append(_ set: ScalarSet) {
-    var blocks = [[UInt64]](repeating: [0, 0, 0, 0], count: Self.blocksPerSet)
+  private static func blocks(of set: ScalarSet) -> [SIMD4<UInt64>] {
+    var blocks = [SIMD4<UInt64>](repeating: .zero, count: blocksPerSet)
     for range in set.ranges {
-      for block in Int(range.lowerBound >> 8)...Int(range.upperBound >> 8) {
-        let lowest = max(range.lowerBound, UInt32(block) << 8)
-        let highest = min(range.upperBound, UInt32(block) << 8 | 255)
-        for scalar in lowest...highest { blocks[block][Int(scalar >> 6 & 3)] |= 1 << UInt64(scalar & 63) }
+      for word in range.lowerBound >> 6...range.upperBound >> 6 {
+        let first = max(range.lowerBound, word << 6) & 63
+        let last = min(range.upperBound, word << 6 | 63) & 63
+        let bits = UInt64.max << UInt64(first) & UInt64.max >> UInt64(63 - last)
+        blocks[Int(word >> 2)][Int(word & 3)] |= bits
       }
     }
-    for block in blocks { blockStarts.append(start(of: block)) }
-  }
-
-  private mutating func start(of block: [UInt64]) -> UInt32 {
-    if let start = known[block] { return start }
-    let start = UInt32(words.count)
-    words += block
-    known[block] = start
-    return start
+    return blocks
   }
 }

@@ -31,23 +31,28 @@ enum UnicodeProperties {
   static func category(named name: String) -> ScalarSet? {
     let members = categoryNames.filter { $0.key == name || name.count == 1 && $0.key.hasPrefix(name) }
     guard !members.isEmpty else { return nil }
-    return members.values.reduce(ScalarSet()) { $0.union(categories[$1] ?? ScalarSet()) }
+    return union(of: Array(members.values))
   }
 
-  /// White space, `\s`: the same 25 scalars in every version since 6.3.
-  static let whiteSpace = ScalarSet { $0.properties.isWhitespace }
+  /// White space, `\s`: the separators and six control characters, in every version since 6.3.
+  static let whiteSpace = union(of: [.spaceSeparator, .lineSeparator, .paragraphSeparator])
+    .union(ScalarSet([0x09...0x0D, 0x85...0x85]))
 
   /// Decimal digits, `\d`.
   static var decimalDigits: ScalarSet { categories[.decimalNumber] ?? ScalarSet() }
 
-  /// The scalars of words, `\w` of Oniguruma.
-  static let word = ScalarSet { scalar in
-    switch patternCategory(scalar.value) {
-    case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: true
-    case .unassigned: false
-    default: scalar.properties.isAlphabetic
-    }
-  }
+  /// The scalars of words, `[\w]` of Oniguruma: letters, marks, digits, connectors, and symbols made of letters.
+  static let word: ScalarSet = {
+    let symbols = (categories[.otherSymbol]?.ranges ?? []).flatMap { $0 }.compactMap(Unicode.Scalar.init)
+    let letterSymbols = symbols.filter(\.properties.isAlphabetic).map { $0.value...$0.value }
+    return union(of: [
+      .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .nonspacingMark,
+      .spacingMark, .enclosingMark, .decimalNumber, .letterNumber, .connectorPunctuation,
+    ]).union(ScalarSet(letterSymbols))
+  }()
+
+  /// The scalars of `\w` where it stands outside a class: Oniguruma's Latin-1 table counts ², ³, ¹, ¼, ½ and ¾ there.
+  static let wordOutsideClass = word.union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
 
   /// The scalars of words as the package's added tokens see them: two invisible joiners more.
   static var wordWithJoiners: ScalarSet { word.union(ScalarSet("\u{200C}", through: "\u{200D}")) }
@@ -73,6 +78,10 @@ enum UnicodeProperties {
     case .initialPunctuation, .finalPunctuation, .otherPunctuation: return true
     default: return false
     }
+  }
+
+  private static func union(of wanted: [Unicode.GeneralCategory]) -> ScalarSet {
+    ScalarSet(wanted.flatMap { categories[$0]?.ranges ?? [] })
   }
 
   /// Whether a scalar was assigned in a Unicode version or before.

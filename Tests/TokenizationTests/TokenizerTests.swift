@@ -1,0 +1,73 @@
+import Diagnostics
+import JSON
+import Testing
+import Tokenization
+
+@Suite("A tokenizer")
+struct TokenizerTests {
+  @Test("Truncation keeps the template's tokens and the beginning of the text")
+  func truncation() throws {
+    let tokenizer = try Fixtures.tokenizer("roberta")
+    let all = try tokenizer.encode("Merging models keeps what each of them learned.")
+    for maximum in 2...(all.count + 1) {
+      let kept = min(maximum, all.count)
+      let expected = Array(all.dropLast().prefix(kept - 1)) + [all[all.count - 1]]
+      #expect(
+        try tokenizer.encode("Merging models keeps what each of them learned.", truncatedTo: maximum) == expected)
+    }
+  }
+
+  @Test("Truncation without special tokens has the whole room for the text")
+  func truncationWithoutSpecialTokens() throws {
+    let tokenizer = try Fixtures.tokenizer("roberta")
+    let all = try tokenizer.encode("one two three", addSpecialTokens: false)
+    #expect(try tokenizer.encode("one two three", addSpecialTokens: false, truncatedTo: 2) == Array(all.prefix(2)))
+    #expect(try tokenizer.encode("one two three", addSpecialTokens: false, truncatedTo: 0).isEmpty)
+  }
+
+  @Test("A maximum that the template alone exceeds is refused")
+  func noRoom() throws {
+    let tokenizer = try Fixtures.tokenizer("roberta")
+    #expect(failure { try tokenizer.encode("text", truncatedTo: 1) }?.category == .usage)
+    #expect(try tokenizer.encode("text", truncatedTo: 2).count == 2)
+  }
+
+  @Test("Ids and tokens lead to each other")
+  func tokens() throws {
+    let tokenizer = try Fixtures.tokenizer("llama3")
+    #expect(tokenizer.vocabularySize == 807)
+    #expect(tokenizer.token(0) == "!")
+    #expect(tokenizer.token(-1) == nil)
+    #expect(tokenizer.token(1_000_000) == nil)
+    let identifiers = try tokenizer.encode("the fox", addSpecialTokens: false)
+    #expect(identifiers.compactMap(tokenizer.token).joined() == "theĠfox")
+    #expect(try tokenizer.encode("").compactMap(tokenizer.token) == ["<|begin_of_text|>"])
+  }
+
+  @Test("A long run of one character takes no square time")
+  func longRun() throws {
+    let tokenizer = try Fixtures.tokenizer("llama2")
+    let text = String(repeating: " ", count: 200_000)
+    #expect(try tokenizer.encode(text).count > 1000)
+    #expect(try tokenizer.encode(text, truncatedTo: 8).count == 8)
+  }
+
+  @Test("A file on disk is read; a missing one is a missing input")
+  func files() throws {
+    let path = try Fixtures.path("gpt2.json")
+    #expect(try Tokenizer(file: path).difference(from: try Fixtures.tokenizer("gpt2")) == nil)
+    let missing = failure { try Tokenizer(file: path + ".none") }
+    #expect(missing?.category == .missingInput)
+    #expect(missing?.subject == path + ".none")
+  }
+}
+
+/// The failure that a piece of work throws; nil when it throws nothing or something else.
+func failure<Result>(_ work: () throws -> Result) -> Failure? {
+  do {
+    _ = try work()
+    return nil
+  } catch {
+    return error as? Failure
+  }
+}
