@@ -67,7 +67,7 @@ private struct JSONParser {
       let member = try value(depth: depth + 1)
       guard object.appendIfNew(key: key, value: member) else {
         position = start
-        throw failure("every key once", got: "the key \"\(key)\" again")
+        throw failure("every key once", got: "the key \"\(key.prefix(80))\" again")
       }
       skipWhiteSpace()
       if skip("}") { return object }

@@ -45,6 +45,7 @@ public struct HierarchicalMerge {
   public func merge(into output: String, overwrite: Bool) throws -> MergeReport {
     try recipe.check()
     let inputs = try MergeModels(recipe)
+    try MergeModels.checkOutput(output, isNoneOf: inputs.models + [inputs.reference])
     let plan = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
     let pool = try Pool(recipe: recipe, reference: inputs.reference)
     let memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
@@ -214,12 +215,8 @@ public struct HierarchicalMerge {
       try Model(directory: relocated(merged.path, candidates: moved, report: path))
     }
     let reference = try self.reference(of: report, models: models)
-    for model in models where model !== reference {
-      guard let difference = model.configuration.difference(from: reference.configuration) else { continue }
-      throw Failure(
-        .badData, operation: "fuse", subject: model.path, expected: "the same architecture as \(reference.path)",
-        got: difference)
-    }
+    for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
+    try MergeModels.checkOutput(output, isNoneOf: models + [reference])
     let plan = try FusionPlan(models: models, reference: reference, elementType: recipe.elementType)
     let weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
     let digests = models.map(ModelDigester.init)

@@ -1,4 +1,6 @@
+import Checkpoint
 import Diagnostics
+import Foundation
 import JSON
 
 /// The models of a merge, opened and found to fit together.
@@ -56,7 +58,21 @@ public struct MergeModels: Sendable {
     models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference)
   }
 
-  private static func compare(_ model: Model, with reference: Model) throws(Failure) {
+  /// Whether an output would replace one of the models that it is made from.
+  ///
+  /// - Throws: `Failure` of category `usage` when it would.
+  static func checkOutput(_ output: String, isNoneOf models: [Model]) throws(Failure) {
+    func place(_ path: String) -> String { URL(fileURLWithPath: absolutePath(path)).resolvingSymlinksInPath().path }
+    guard let model = models.first(where: { place($0.path) == place(output) }) else { return }
+    throw Failure(
+      .usage, operation: "merge", subject: "--output", expected: "a place of its own", got: "the input \(model.path)",
+      advice: "Inputs are never touched; choose another directory.")
+  }
+
+  /// Compares what has to agree for two models to be merged: shape, arithmetic and tokenizer.
+  ///
+  /// - Throws: `Failure` of category `badData` that names the model and the difference.
+  static func compare(_ model: Model, with reference: Model) throws(Failure) {
     func failure(_ what: String, _ difference: String, _ advice: String) -> Failure {
       Failure(
         .badData, operation: "merge", subject: model.path, expected: "the same \(what) as \(reference.path)",

@@ -10,7 +10,7 @@ extension Command {
   static let merge = Command(
     name: "merge", summary: "merges fine-tuned models into one",
     options: [
-      RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.base, RecipeOptions.typicalFrom,
+      RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.base, RecipeOptions.typicalFrom,
     ] + RecipeOptions.selection + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
       CommonOptions.overwrite,

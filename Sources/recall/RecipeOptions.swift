@@ -8,6 +8,8 @@ import Recall
 enum RecipeOptions {
   static let recipe = CommandOption(
     name: "--recipe", placeholder: "FILE", help: "a JSON recipe, as recall.json keeps it; options outrank it")
+  static let method = CommandOption(
+    name: "--method", placeholder: "recall", help: "how to merge; this build has the method of the paper")
   static let anchor = CommandOption(
     name: "--anchor", placeholder: "DIR", help: "the newly fine-tuned model, which the others are compared with")
   static let model = CommandOption(name: "--model", placeholder: "DIR", help: "another model; repeats", repeats: true)
@@ -50,6 +52,7 @@ enum RecipeOptions {
   static func recipe(from options: ParsedOptions) throws(Failure) -> MergeRecipe {
     var recipe = MergeRecipe()
     if let path = options.value("--recipe") { try read(path, into: &recipe) }
+    _ = try options.parsed("--method", "recall", method)
     if let anchor = options.value("--anchor") { recipe.anchor = anchor }
     if options.has("--model") { recipe.models = options.all("--model") }
     if let base = options.value("--base") { recipe.base = base }
@@ -119,7 +122,7 @@ enum RecipeOptions {
       return value
     }
     switch member.key {
-    case "method": _ = try value("\"recall\"") { $0.string == "recall" ? true : nil }
+    case "method": _ = try value("\"recall\"") { $0.string.flatMap(method) }
     case "anchor": recipe.anchor = try value("a path", \.string)
     case "models":
       recipe.models = try value("a list of paths") {
@@ -162,6 +165,8 @@ enum RecipeOptions {
   }
 
   // MARK: Values
+
+  private static func method(_ text: String) -> String? { text == "recall" ? text : nil }
 
   private static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }
 

@@ -173,6 +173,16 @@ import Testing
     #expect(leftover.code == 73)
     #expect(leftover.diagnostics.contains("left.partial"))
 
+    // Not even with --overwrite may an input be replaced.
+    let input = try directory.copy(of: Fixtures.sibling("third"), as: "input")
+    let untouched = listing(of: input)
+    let replaced = try RecallProcess.run([
+      "merge", "--anchor", input, "--model", Fixtures.sibling("first"), "--samples", Fixtures.siblingSamples,
+      "--typical", "3", "--output", input, "--overwrite",
+    ])
+    #expect(replaced.code == 64)
+    #expect(listing(of: input) == untouched)
+
     let nowhere = try RecallProcess.run(arguments + [directory("no/such/place")])
     #expect(nowhere.code == 73)
     #expect(nowhere.diagnostics.contains(directory("no/such")))

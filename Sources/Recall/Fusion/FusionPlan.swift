@@ -38,11 +38,13 @@ public struct FusionPlan: Sendable {
     let assignment = LayerAssignment(reference.configuration)
     var shards: [ShardLayout] = []
     var tensors: [PlannedTensor] = []
+    // Readers look for a single file by this name only.
+    let singleName = reference.checkpoint.shards.count == 1 ? "model.safetensors" : nil
     for shard in reference.checkpoint.shards {
       let planned = try shard.header.tensors.map { tensor throws(Failure) in
         try FusionPlan.plan(tensor, models: models, assignment: assignment, elementType: elementType)
       }
-      shards.append(ShardLayout(fileName: shard.fileName, tensors: planned.map(\.layout)))
+      shards.append(ShardLayout(fileName: singleName ?? shard.fileName, tensors: planned.map(\.layout)))
       tensors += planned
     }
     self.models = models

@@ -225,12 +225,12 @@ private struct ConfigurationKeys {
   }
 
   func rotary(headDimension: Int) throws(Failure) -> RotaryEmbedding {
-    guard try number("partial_rotary_factor", default: 1) == 1 else {
-      throw failure("partial_rotary_factor", expected: "1", got: value("partial_rotary_factor")?.compact ?? "")
-    }
     // The newer vocabulary holds base and scaling in one object, the older one apart.
     let parameters = ConfigurationKeys(
       json: value("rope_parameters") ?? value("rope_scaling") ?? .object(JSONObject()), path: path)
+    for keys in [self, parameters] where try keys.number("partial_rotary_factor", default: 1) != 1 {
+      throw failure("partial_rotary_factor", expected: "1", got: keys.value("partial_rotary_factor")?.compact ?? "")
+    }
     let base = try parameters.number("rope_theta", default: number("rope_theta", default: 10_000))
     let kind = parameters.value("rope_type")?.string ?? parameters.value("type")?.string ?? "default"
     let scaling: RotaryEmbedding.Scaling

@@ -90,7 +90,7 @@ public struct HiddenStateFile: Sendable {
     let documents = try JSONValue(parsing: Array(value("samples").utf8), from: path).array ?? []
     var samples: [Sample] = []
     for document in documents {
-      samples.append(try Sample(json: document, position: samples.count, line: 0, path: path))
+      samples.append(try Sample(json: document, position: nil, line: 0, path: path))
     }
     guard let tensor = file.tensors.first, file.tensors.count == 1, tensor.name == "representation",
       tensor.shape.count == 3, tensor.shape[0] > 2, tensor.shape[1] == samples.count

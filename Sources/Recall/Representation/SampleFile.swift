@@ -73,7 +73,8 @@ public struct SampleFile: Sendable {
     }
     var samples: [Sample] = []
     for (line, json) in documents {
-      samples.append(try Sample(json: json, position: samples.count, line: line, path: path))
+      let isSelected = selection != nil
+      samples.append(try Sample(json: json, position: isSelected ? nil : samples.count, line: line, path: path))
     }
     guard !samples.isEmpty else {
       throw Failure(
@@ -96,8 +97,8 @@ public struct SampleFile: Sendable {
 }
 
 extension Sample {
-  /// Reads one JSON line.
-  init(json: JSONValue, position: Int, line: Int, path: String) throws(Failure) {
+  /// Reads one JSON line of a pool, or with `position` nil a sample that Recall wrote with its index and cluster.
+  init(json: JSONValue, position: Int?, line: Int, path: String) throws(Failure) {
     let subject = "\(path), line \(line)"
     guard json.object != nil else {
       throw Failure(
@@ -119,9 +120,18 @@ extension Sample {
         got: json.object?.members.map { "\"\($0.key)\"" }.joined(separator: ", ") ?? "none")
     }
     self.line = line
-    index = json["index"]?.integer ?? position
-    cluster = json["cluster"]?.integer
-    clusterSize = json["clusterSize"]?.integer
+    guard let position else {
+      guard let index = json["index"]?.integer, index >= 0 else {
+        throw Failure(
+          .badData, operation: "read samples", subject: subject, expected: "an \"index\"",
+          got: json["index"]?.compact ?? "none", advice: "Write the file again with recall select.")
+      }
+      self.index = index
+      cluster = json["cluster"]?.integer
+      clusterSize = json["clusterSize"]?.integer
+      return
+    }
+    index = position
   }
 
   /// The sample as a document, such as a line of a file.
