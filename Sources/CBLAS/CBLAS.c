@@ -16,12 +16,16 @@ bool BLASOpen(const char *name, struct BLASLibrary *library, char *reason, size_
   void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (handle == NULL) {
     const char *message = dlerror();
-    snprintf(reason, reasonCapacity, "%s", message == NULL ? "it could not be opened" : message);
+    if (message == NULL) {
+      snprintf(reason, reasonCapacity, "%s: could not be opened", name);
+    } else {
+      snprintf(reason, reasonCapacity, "%s", message);
+    }
     return false;
   }
   void *multiply = dlsym(handle, "cblas_sgemm");
   if (multiply == NULL) {
-    snprintf(reason, reasonCapacity, "it has no symbol cblas_sgemm");
+    snprintf(reason, reasonCapacity, "%s: it has no symbol cblas_sgemm", name);
     dlclose(handle);
     return false;
   }

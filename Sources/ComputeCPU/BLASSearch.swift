@@ -29,7 +29,7 @@ struct BLASSearch {
     var reasons: [String] = []
     for name in names {
       switch open(name) {
-      case .failure(let reason): reasons.append("\(name): \(reason.text)")
+      case .failure(let reason): reasons.append(reason.text)
       case .success(let library) where library.isOptimised || acceptsReference:
         return BLASSearch(library: library, explanation: "CBLAS \(name)\(selfDescription(of: library))")
       case .success: reasons.append("\(name): a reference implementation, slower than the loops built in")
@@ -46,7 +46,7 @@ struct BLASSearch {
     withUnsafeTemporaryAllocation(of: BLASLibrary.self, capacity: 1) { library in
       withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { reason in
         guard let place = library.baseAddress, let text = reason.baseAddress else {
-          return .failure(Reason(text: "no memory"))
+          return .failure(Reason(text: "\(name): no memory to open it"))
         }
         guard BLASOpen(name, place, text, reason.count) else {
           return .failure(Reason(text: String(cString: text)))

@@ -4,8 +4,8 @@ import Compute
 
 /// The processor as a compute backend: every operation is finished when its call returns.
 ///
-/// It computes in host memory on all cores, in the widest vectors the processor has. Matrix products go to a CBLAS where
-/// one loads and to loops of its own otherwise. With its own loops a row of a product does not depend on the other
+/// It computes in host memory on all cores, in the widest vectors the processor has. Large matrix products go to a CBLAS
+/// where one loads, all others to loops of its own. With its own loops a row of a product does not depend on the other
 /// rows, the number of threads or the other texts of a batch; a CBLAS promises none of that.
 public final class CPUBackend: ComputeBackend {
   /// What can be chosen about the processor.
@@ -63,7 +63,7 @@ public final class CPUBackend: ComputeBackend {
     workerScratch = (0..<threads).map { _ in Scratch() }
     device = DeviceDescription(
       backend: "cpu", name: Processor.name, memory: HostMemory.total,
-      details: ["\(threads) threads", String(cString: loops.name), search.explanation])
+      details: [threads == 1 ? "1 thread" : "\(threads) threads", String(cString: loops.name), search.explanation])
   }
 
   /// Returns at once: every operation was finished when its call returned.

@@ -25,6 +25,6 @@ struct BLASLibrary {
   void (*_Nullable setThreadCount)(int count);
 };
 
-// Opens a library by file name or path. Returns false and a reason a person understands when that fails.
+// Opens a library by file name or path. Returns false and a reason that names the library when that fails.
 bool BLASOpen(
     const char *_Nonnull name, struct BLASLibrary *_Nonnull library, char *_Nonnull reason, size_t reasonCapacity);
