@@ -58,6 +58,7 @@ struct RefusalTests {
       (#"(a"#, "without ')'"), (#"a)"#, "unmatched"), (#"*a"#, "nothing to repeat"), (#"[b-a]"#, "backwards"),
       (#"[a"#, "breaks off"), (#"\"#, "breaks off"), (#"a{2000}"#, "1000"), (#"\xE9"#, "E9"), (#"(?!a)*"#, "place"),
       (#"(?:(?:ab){1000}){1000}"#, "longer"),
+      (String(repeating: "(", count: 10_000), "nested"), (String(repeating: "[", count: 10_000), "nested"),
     ])
   func construct(expression: String, name: String) {
     let split: JSONValue = [

@@ -7,6 +7,10 @@ struct PatternParser {
   private let component: Component
   private var position = 0
   private var ignoresCase = false
+  private var depth = 0
+
+  /// Nesting beyond this is refused, so that a hostile file cannot exhaust the stack.
+  private static let deepestNesting = 50
 
   /// Starts at the beginning of the expression; the component is named in failures.
   init(_ expression: String, in component: Component) {
@@ -22,8 +26,8 @@ struct PatternParser {
   }
 
   private mutating func alternatives() throws(Failure) -> PatternSyntax {
-    let outerIgnoresCase = ignoresCase
-    defer { ignoresCase = outerIgnoresCase }
+    try descend()
+    defer { depth -= 1 }
     var choices = [try sequence()]
     while skip("|") { choices.append(try sequence()) }
     return choices.count == 1 ? choices[0] : .alternatives(choices)
@@ -168,6 +172,8 @@ struct PatternParser {
 
   /// What stands behind "[", up to and with "]".
   private mutating func classContents() throws(Failure) -> ScalarSet {
+    try descend()
+    defer { depth -= 1 }
     let isComplement = skip("^")
     guard current != "]" else { throw unsupported("a class that begins with \"]\"") }
     var set = ScalarSet()
@@ -323,6 +329,11 @@ struct PatternParser {
   }
 
   // MARK: Reading
+
+  private mutating func descend() throws(Failure) {
+    depth += 1
+    guard depth <= Self.deepestNesting else { throw unsupported("more than \(Self.deepestNesting) nested groups") }
+  }
 
   private var current: Unicode.Scalar? { peek(0) }
 

@@ -28,7 +28,7 @@ struct PatternCompiler {
   private let component: Component
 
   /// Nested intervals multiply; no tokenizer's pattern comes near this.
-  private static let mostInstructions = 20_000
+  private static let mostInstructions = 5000
 
   /// Compiles a whole pattern; the component is named in failures.
   init(_ syntax: PatternSyntax, in component: Component) throws(Failure) {
@@ -45,7 +45,7 @@ struct PatternCompiler {
     case .scalar(let set): instructions.append(.scalar(set: number(of: set)))
     case .sequence(let parts):
       for part in parts { try emit(part) }
-    case .alternatives(let choices): try emitAlternatives(choices[...])
+    case .alternatives(let choices): try emitAlternatives(choices)
     case .repetition(let body, let minimum, let maximum, let greed):
       try emitRepetition(body, minimum, maximum, greed)
     case .lookahead(let body, let isNegative):
@@ -56,17 +56,16 @@ struct PatternCompiler {
     }
   }
 
-  private mutating func emitAlternatives(_ choices: ArraySlice<PatternSyntax>) throws(Failure) {
-    guard choices.count > 1, let first = choices.first else {
-      for choice in choices { try emit(choice) }
-      return
+  private mutating func emitAlternatives(_ choices: [PatternSyntax]) throws(Failure) {
+    var jumps: [Int] = []
+    for choice in choices.dropLast() {
+      let fork = reserve()
+      try emit(choice)
+      jumps.append(reserve())
+      instructions[fork] = .fork(first: fork + 1, second: instructions.count)
     }
-    let fork = reserve()
-    try emit(first)
-    let jump = reserve()
-    instructions[fork] = .fork(first: fork + 1, second: instructions.count)
-    try emitAlternatives(choices.dropFirst())
-    instructions[jump] = .jump(instructions.count)
+    for choice in choices.suffix(1) { try emit(choice) }
+    for jump in jumps { instructions[jump] = .jump(instructions.count) }
   }
 
   private mutating func emitRepetition(

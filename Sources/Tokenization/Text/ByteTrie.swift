@@ -11,7 +11,7 @@ struct ByteTrie: Sendable {
   private var nodes = [Node(byte: 0)]
   private var firstBytes = [Bool](repeating: false, count: 256)
 
-  /// Adds a string; an empty one is never found, and of equal ones the first stays.
+  /// Adds a string; an empty one is never found, and of equal ones the first stays (the package picks one by chance).
   mutating func insert(_ bytes: [UInt8], value: Int32) {
     guard let first = bytes.first else { return }
     firstBytes[Int(first)] = true
