@@ -77,9 +77,9 @@ struct CheckpointTests {
 
   @Test("a tensor that the index places in a shard without it is named")
   func misplacedTensor() throws {
-    try write(["a": [1]], to: "1.safetensors")
+    try write(["a": [1], "d": [1]], to: "1.safetensors")
     try write(["b": [1]], to: "2.safetensors")
-    try writeIndex(["a": "2.safetensors", "b": "2.safetensors"])
+    try writeIndex(["a": "2.safetensors", "b": "2.safetensors", "d": "1.safetensors"])
     try expectFailure(.badData) { $0.subject.hasSuffix("tensor a") && $0.got == "it in 1.safetensors" }
     try writeIndex(["a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors"])
     try expectFailure(.badData) { $0.subject.hasSuffix("tensor c") && $0.got == "no shard that holds it" }
