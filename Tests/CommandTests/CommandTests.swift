@@ -118,7 +118,8 @@ import Testing
       (["merge", "--bandwidth", "anchor"], "anchor-median"), (["merge", "--temperature", "0"], "positive"),
       (["merge", "--device", "gpu", "--dry-run"], "auto or cpu"), (["select", "--overwrite=yes"], "no value"),
       (["merge", "--typical", "3", "--typical", "4"], "once"), (["merge", "stray"], "an option"),
-      (["merge", "--output"], "a value"), (["merge", "--method", "slerp"], "recall"), (["merge", "--memory", "8X"], "8G"),
+      (["merge", "--output"], "a value"), (["merge", "--method", "slerp"], "recall"),
+      (["merge", "--memory", "8X"], "8G"),
     ])
   func usage(arguments: [String], hint: String) throws {
     let outcome = try RecallProcess.run(arguments)
