@@ -52,6 +52,16 @@ struct TokenizerTests {
     #expect(try tokenizer.encode(text, truncatedTo: 8).count == 8)
   }
 
+  @Test("Nested repetitions take no exponential time")
+  func nestedRepetitions() throws {
+    let split: JSONValue = [
+      "type": "Split", "pattern": ["Regex": "(?:a+b?|ab*)+c"], "behavior": "Isolated", "invert": false,
+    ]
+    let tokenizer = try SmallTokenizer.tokenizer(with: [("pre_tokenizer", split)])
+    #expect(try tokenizer.encode(String(repeating: "a", count: 60)) == Array(repeating: 0, count: 60))
+    #expect(try tokenizer.encode(String(repeating: "a", count: 60) + "bcb").suffix(3) == [3, 2, 1])
+  }
+
   @Test("A file on disk is read; a missing one is a missing input")
   func files() throws {
     let path = try Fixtures.path("gpt2.json")

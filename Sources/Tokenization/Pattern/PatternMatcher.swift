@@ -34,6 +34,7 @@ struct PatternMatcher {
   /// Where the instructions reach `accept`, nil when no choice leads there.
   private mutating func run(from first: Int, at start: Int) -> Int? {
     let oldest = choices.count
+    var tried = TriedChoices()
     defer { choices.removeSubrange(oldest...) }
     var instruction = first
     var position = start
@@ -67,8 +68,10 @@ struct PatternMatcher {
       case .accept: return position
       }
       if succeeds { continue }
-      guard choices.count > oldest else { return nil }
-      (instruction, position) = nextChoice()
+      repeat {
+        guard choices.count > oldest else { return nil }
+        (instruction, position) = nextChoice()
+      } while !tried.isNew(instruction, position)
     }
   }
 
@@ -120,5 +123,23 @@ struct PatternMatcher {
       position == bounds.lowerBound || position < bounds.upperBound && text[position - 1] == lineFeed
     case .lineEnd: position == bounds.upperBound || text[position] == lineFeed
     }
+  }
+}
+
+/// The choices that one run took up.
+///
+/// What follows from an instruction at a position does not depend on the way there, so a second try must fail like the
+/// first. Leaving it out keeps nested repetitions from taking exponential time. Most runs are over before this pays.
+private struct TriedChoices {
+  private var count = 0
+  private var tried: Set<UInt64> = []
+
+  private static let freeTries = 1000
+
+  /// Whether the choice has to be tried.
+  @inline(__always)
+  mutating func isNew(_ instruction: Int, _ position: Int) -> Bool {
+    count += 1
+    return count <= Self.freeTries || tried.insert(UInt64(position) << 16 | UInt64(instruction)).inserted
   }
 }
