@@ -34,6 +34,8 @@ LAYERS = 22
 HIDDEN, INTERMEDIATE, KEY_VALUE = 2048, 5632, 256
 BLOCK_BYTES = 2 * (2 * HIDDEN * HIDDEN + 2 * KEY_VALUE * HIDDEN + 3 * HIDDEN * INTERMEDIATE + 2 * HIDDEN)
 ALLOWANCE = 300e6
+MERGE_TEXTS = 8
+MEMORY_TEXTS = 4
 
 
 @dataclass
@@ -104,16 +106,18 @@ def measure_extraction(recall: Path, model: Path, work: Path, repeats: int) -> l
     tokens = sum(len(json.loads(line)["input_ids"]) for line in samples.read_text().splitlines())
     ours = []
     theirs = []
+    batch_sizes = "4,20"
     for _ in range(repeats):
         output = work / "states.safetensors"
         output.unlink(missing_ok=True)
         finished = run(recall, "extract", "--model", model, "--samples", samples, "--output", output, "--progress", "none")
         ours.append(tokens / finished.seconds)
         command = [
-            sys.executable, PEERS / "transformers_extraction.py", model, samples, "--batch-sizes", "4,20", "--repeats", "1"
+            sys.executable, PEERS / "transformers_extraction.py", model, samples, "--batch-sizes", batch_sizes, "--repeats", "1"
         ]  # fmt: skip
         peer = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
         theirs.append(peer["best"]["tokensPerSecond"])
+        batch_sizes = str(peer["best"]["batchSize"])
     ratios = [one / other for one, other in zip(ours, theirs)]
     return [
         "## Extraction",
@@ -135,12 +139,13 @@ def listed(values: list[float], digits: int = 1) -> str:
 
 
 def measure_merge(recall: Path, directories: list[Path], work: Path) -> list[str]:
-    samples = directories[0] / "input_ids.jsonl"
+    samples = first_samples(directories[0], MERGE_TEXTS, work)
     typical = work / "typical.jsonl"
     typical.unlink(missing_ok=True)
     selection = run(
-        recall, "select", "--anchor", directories[0], "--samples", samples, "--output", typical, "--progress", "none"
-    )
+        recall, "select", "--anchor", directories[0], "--samples", samples, "--typical", str(MERGE_TEXTS),
+        "--output", typical, "--progress", "none",
+    )  # fmt: skip
     extraction = 0.0
     for directory in directories:
         output = work / "states.safetensors"
@@ -150,13 +155,13 @@ def measure_merge(recall: Path, directories: list[Path], work: Path) -> list[str
         ).seconds
     reading = read_everything(directories)
     writing = write_everything(directories[0], work)
-    whole, report = merge(recall, directories, samples, 20, work / "merged")
+    whole, report = merge(recall, directories, samples, MERGE_TEXTS, work / "merged")
     parts = selection.seconds + extraction + reading + writing
     timings = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["timings"].items())
     return [
         "## The whole merge",
         "",
-        "Three such models, a pool of 20 texts of 256 tokens, 20 typical samples; seconds.",
+        f"Three such models, a pool of {MERGE_TEXTS} texts of 256 tokens, all of them typical; seconds.",
         "",
         "| | seconds |",
         "|---|---|",
@@ -175,18 +180,24 @@ def measure_memory(recall: Path, work: Path) -> list[str]:
     lines = [
         "## Memory",
         "",
-        "A merge of three models over 4 texts of 256 tokens; peak resident memory of the process.",
+        f"A merge of three models over {MEMORY_TEXTS} texts of 256 tokens; peak resident memory of the process.",
         "",
         "| layers | peak, MB | three layers of each model, activations, 300 MB |",
         "|---|---|---|",
     ]
     for layers in (LAYERS, 2 * LAYERS):
         directories = models(work, layers)
-        pool = work / "four.jsonl"
-        pool.write_text("".join((directories[0] / "input_ids.jsonl").read_text().splitlines(keepends=True)[:4]))
-        finished, _ = merge(recall, directories, pool, 4, work / "merged")
-        lines.append(f"| {layers} | {finished.peak_bytes / 1e6:.0f} | {allowed_bytes(4 * 256) / 1e6:.0f} |")
+        pool = first_samples(directories[0], MEMORY_TEXTS, work)
+        finished, _ = merge(recall, directories, pool, MEMORY_TEXTS, work / "merged")
+        lines.append(f"| {layers} | {finished.peak_bytes / 1e6:.0f} | {allowed_bytes(MEMORY_TEXTS * 256) / 1e6:.0f} |")
     return [*lines, ""]
+
+
+def first_samples(model: Path, count: int, work: Path) -> Path:
+    lines = (model / "input_ids.jsonl").read_text().splitlines(keepends=True)
+    path = work / f"first-{count}.jsonl"
+    path.write_text("".join(lines[:count]))
+    return path
 
 
 def allowed_bytes(tokens: int) -> float:

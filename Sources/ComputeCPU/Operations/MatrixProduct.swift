@@ -41,37 +41,36 @@ extension CPUBackend {
     }
   }
 
-  /// The size of a widened panel in elements: 4 MB, which the third-level cache still holds.
-  private static let panelElements = 1 << 20
+  /// The size of a widened panel in elements: 8 MB, of which the third-level cache holds a few. A smaller one would make the
+  /// library pack the activations more often.
+  private static let panelElements = 1 << 21
 
+  /// Every worker widens panels of its own and multiplies them by a call that stays on its thread: threads of the library
+  /// would wait for the next product by spinning, and take the cores from everything in between.
   private func multiply(
     _ a: Matrix, _ weights: Matrix, addingTo out: Matrix, with blas: BLASLibrary
   ) throws(DeviceError) {
     let (rows, depth, columns) = (a.rows, a.columns, weights.rows)
     guard rows > 0, depth > 0, columns > 0 else { return }
-    blas.setThreadCount?(Int32(workers.count))
+    blas.setThreadCount?(1)
+    let share = (columns + workers.count - 1) / workers.count
+    let pieces = (share * depth + Self.panelElements - 1) / Self.panelElements
+    let panelRows = (share + pieces - 1) / pieces
+    let isWide = weights.elementType == .float32
+    let panels = try workerScratch.map { scratch throws(DeviceError) in
+      try scratch.floats(isWide ? 0 : panelRows * depth)
+    }
     let (left, output) = (a.floats, out.floats)
-    let product = { (panel: UnsafePointer<Float>, first: Int, count: Int) in
+    let (source, format) = (weights.address, weights.elementType.format)
+    let rowBytes = depth * weights.elementType.byteCount
+    workers.forEach(columns, grain: panelRows) { worker, piece in
+      let stored = source + piece.lowerBound * rowBytes
+      if !isWide { loops.widen(stored, format, panels[worker], piece.count * depth) }
+      let panel = isWide ? UnsafePointer(stored.assumingMemoryBound(to: Float.self)) : UnsafePointer(panels[worker])
       blas.multiply(
         Int32(BLASRowMajor.rawValue), Int32(BLASAsStored.rawValue), Int32(BLASTransposed.rawValue), Int32(rows),
-        Int32(count), Int32(depth), 1, left, Int32(depth), panel, Int32(depth), 1, output + first, Int32(columns))
-    }
-    if weights.elementType == .float32 {
-      product(weights.floats, 0, columns)
-      return
-    }
-    let panelRows = min(columns, max(16, Self.panelElements / depth))
-    let panel = try widenedWeights.floats(panelRows * depth)
-    let rowBytes = depth * weights.elementType.byteCount
-    for first in stride(from: 0, to: columns, by: panelRows) {
-      let count = min(panelRows, columns - first)
-      let source = weights.address + first * rowBytes
-      workers.forEach(count, grain: Workers.grain(rowLength: depth)) { _, piece in
-        loops.widen(
-          source + piece.lowerBound * rowBytes, weights.elementType.format, panel + piece.lowerBound * depth,
-          piece.count * depth)
-      }
-      product(panel, first, count)
+        Int32(piece.count), Int32(depth), 1, left, Int32(depth), panel, Int32(depth), 1, output + piece.lowerBound,
+        Int32(columns))
     }
   }
 
