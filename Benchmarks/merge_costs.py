@@ -47,10 +47,15 @@ class Run:
 
 
 def run(*command: str | Path) -> Run:
-    """Run a command to its end; its own accounting gives the peak of its resident memory."""
-    started = time.perf_counter()
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    """Run a command to its end; its own accounting gives the peak of its resident memory.
+
+    Every run has an empty cache: digests of earlier runs would save it some work.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        started = time.perf_counter()
+        environment = os.environ | {"XDG_CACHE_HOME": cache}
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         sys.exit(f"{' '.join(map(str, command))} failed with status {status}")
     return Run(time.perf_counter() - started, usage.ru_maxrss * 1024)
@@ -91,7 +96,8 @@ def write_everything(directory: Path, work: Path) -> float:
 
 
 def merge(recall: Path, directories: list[Path], samples: Path, typical: int, output: Path) -> tuple[Run, dict]:
-    shutil.rmtree(output, ignore_errors=True)
+    for leftover in (output, output.with_name(output.name + ".partial")):
+        shutil.rmtree(leftover, ignore_errors=True)
     anchor, *others = directories
     options = [word for other in others for word in ("--model", other)]
     finished = run(
@@ -218,8 +224,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of the extraction, in turn with the peer")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    # The digests of earlier runs would save this one some work.
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
 
     directories = models(arguments.work, LAYERS)
     read_everything(directories)

@@ -102,7 +102,7 @@ extension PartialDirectory {
   /// A mistyped `--overwrite` must not cost anyone a home directory.
   private static func holdsModel(_ directory: String) throws(Failure) -> Bool {
     let names = try fileNames(in: directory)
-    return names.isEmpty || names.contains { $0 == "recall.json" || $0.hasSuffix(".safetensors") }
+    return names.isEmpty || names.contains("config.json") && names.contains { $0.hasSuffix(".safetensors") }
   }
 
   private static func checkParent(of output: String) throws(Failure) {

@@ -79,6 +79,12 @@ public protocol ComputeBackend: AnyObject {
   func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError)
 }
 
+/// The bounds of `ComputeBackend.weightedSum`.
+public enum WeightedSumLimits {
+  /// The most matrices that one call sums.
+  public static let mostInputs = 16
+}
+
 /// What distinguishes one attention from another.
 public struct AttentionShape: Sendable, Equatable {
   /// The number of query heads, a multiple of `keyValueHeads`; consecutive ones share a key and value head.

@@ -43,16 +43,11 @@ public struct HierarchicalMerge {
   /// - Returns: What was decided and done.
   /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
   public func merge(into output: String, overwrite: Bool) throws -> MergeReport {
-    try recipe.check()
-    let inputs = try MergeModels(recipe)
-    try MergeModels.checkOutput(output, isNoneOf: inputs.models + [inputs.reference])
-    let plan = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
-    let pool = try Pool(recipe: recipe, reference: inputs.reference)
-    let memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
-    let stateBudget = try memory.stateBudget(within: memoryBudget)
-    let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output)
+    let writer = try CheckpointWriter(output: output, shards: plan.fusion.shards, overwrite: overwrite)
     do {
-      return try merge(inputs, plan: plan, pool: pool, stateBudget: stateBudget, writer: writer)
+      return try merge(
+        plan.inputs, plan: plan.fusion, pool: plan.pool, stateBudget: plan.stateBudget, writer: writer)
     } catch {
       try? writer.abandon()
       throw error
@@ -97,8 +92,8 @@ public struct HierarchicalMerge {
       return try mergedModels(inputs)
     }
     let report = MergeReport(
-      recipe: recipe.json, models: models, samples: typical.samples.map(\.sample), selectedBy: typical.header.model,
-      layers: layers)
+      recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json, models: models,
+      samples: typical.samples.map(\.sample), selectedBy: typical.header.model, layers: layers)
     try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
       report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
     return report
@@ -115,13 +110,14 @@ public struct HierarchicalMerge {
   /// - Throws: `Failure` or `DeviceError`.
   public func select(model path: String, scratchDirectory: String) throws -> TypicalSamples {
     let model = try Model(directory: path)
-    let pool = try Pool(recipe: recipe, reference: model)
+    let pool = try Pool(recipe: recipe, reference: model, models: [model])
+    try pool.checkSelection(recipe, model: model)
     guard pool.file.selection == nil else {
       throw Failure(
         .usage, operation: "select typical samples", subject: pool.file.path, expected: "a pool of samples",
         got: "samples that were selected already")
     }
-    let memory = MemoryPlan(models: [model], reference: model, pool: pool, recipe: recipe)
+    let memory = MemoryPlan(passOf: model, over: pool)
     return try typicalSamples(
       of: pool, model: model, digest: ModelDigester(model), stateBudget: memory.stateBudget(within: memoryBudget),
       scratchDirectory: scratchDirectory)
@@ -132,16 +128,27 @@ public struct HierarchicalMerge {
   /// - Throws: `Failure` or `DeviceError`.
   public func extract(model path: String) throws -> HiddenStateFile {
     let model = try Model(directory: path)
-    let pool = try Pool(recipe: recipe, reference: model)
-    _ = try MemoryPlan(models: [model], reference: model, pool: pool, recipe: recipe).stateBudget(within: memoryBudget)
+    let pool = try Pool(recipe: recipe, reference: model, models: [model])
+    let stateBudget = try MemoryPlan(passOf: model, over: pool).stateBudget(within: memoryBudget)
     let digest = ModelDigester(model)
-    let walk = try LayerWalk(
-      [model], digests: [digest], samples: SampleBatches(pool.samples, on: backend), pooling: pool.pooling, on: backend)
-    var layers: [LayerRepresentation] = []
-    let total = model.configuration.blockCount + 2
-    try walk.run { layer, representations, _ in
-      layers.append(try LayerRepresentation(layer, representations[0], on: backend))
-      progress("extract", layers.count, of: total, unit: "layers")
+    let names = Layer.all(blocks: model.configuration.blockCount)
+    let width = model.configuration.hiddenSize
+    let passes = SampleBatches.passes(
+      lengths: pool.samples.map(\.tokens.count), width: width, byteBudget: stateBudget)
+    var values = [[Float]](repeating: [], count: names.count)
+    var done = 0
+    for range in passes {
+      let walk = try LayerWalk(
+        [model], digests: [digest], samples: SampleBatches(Array(pool.samples[range]), on: backend),
+        pooling: pool.pooling, on: backend)
+      try walk.run { _, representations, _ in
+        values[done % names.count] += try backend.download(representations[0])
+        done += 1
+        progress("extract", done, of: passes.count * names.count, unit: "layers")
+      }
+    }
+    let layers = zip(names, values).map { layer, values in
+      LayerRepresentation(layer: layer, samples: pool.samples.count, width: width, values: values)
     }
     return HiddenStateFile(
       model: model.path, digest: try digest.finish(), pooling: pool.pooling, maxTokens: pool.maxTokens,
@@ -186,10 +193,14 @@ public struct HierarchicalMerge {
         layer.layer, distances: between, width: layer.width, anchor: anchorIndex,
         anchorMedian: reference.selection?.anchorMedian[recipe.weighing.distance], globalMedian: globalMedian)
     }
-    var used = recipe
+    try checkSelected(reference.selection, by: anchor?.model)
+    var used = recipe.asUsed(with: reference.selection, samples: reference.samples.count)
     used.anchor = anchor?.model
     used.models = others.map(\.model)
-    used.apply(reference)
+    used.pooling = reference.pooling
+    used.maxTokens = reference.maxTokens
+    // Without an anchor, fusion takes layout and configuration from the model that selected the samples.
+    if anchor == nil { used.typicalFrom = reference.selection?.model }
     return MergeReport(
       recipe: used.json,
       models: files.map { .init(path: $0.file.model, isAnchor: $0.isAnchor, digest: $0.file.digest) },
@@ -216,8 +227,10 @@ public struct HierarchicalMerge {
     }
     let reference = try self.reference(of: report, models: models)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    try MergeModels.checkOutput(output, isNoneOf: models + [reference])
-    let plan = try FusionPlan(models: models, reference: reference, elementType: recipe.elementType)
+    try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path) + [path])
+    let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
+    let elementType = recipe.elementType ?? recorded
+    let plan = try FusionPlan(models: models, reference: reference, elementType: elementType)
     let weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
     let digests = models.map(ModelDigester.init)
     let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
@@ -240,7 +253,8 @@ public struct HierarchicalMerge {
         }
         report.models[index].path = model.path
       }
-      try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
+      report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
+      try MergeOutput(plan: plan, elementType: elementType, writer: writer).finish(
         report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
       return report
     } catch {
@@ -255,11 +269,14 @@ public struct HierarchicalMerge {
   private func typicalSamples(
     of pool: Pool, model: Model, digest: ModelDigester, stateBudget: Int, scratchDirectory: String
   ) throws -> TypicalSamples {
-    if let header = pool.file.selection { return TypicalSamples(header: header, samples: pool.samples) }
+    if let header = pool.file.selection {
+      try checkSelected(header, by: recipe.anchor)
+      return TypicalSamples(header: header, samples: pool.samples)
+    }
     let selection = TypicalSampleSelection(
       model: model, digest: digest, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
       on: backend)
-    return try selection.select(from: pool.samples, path: pool.file.path) { done, total in
+    return try selection.select(from: pool.samples) { done, total in
       progress("select", done, of: total, unit: "layers")
     }
   }
@@ -298,6 +315,17 @@ public struct HierarchicalMerge {
   }
 
   // MARK: Checks
+
+  /// σ of the median heuristic is the anchor's own; another model's would be a stranger's.
+  private func checkSelected(_ header: SelectionHeader?, by anchor: String?) throws(Failure) {
+    guard let header, let anchor, recipe.weighing.bandwidth == .anchorMedian else { return }
+    func name(_ path: String) -> Substring? { path.split(separator: "/").last }
+    guard header.model != anchor, name(header.model) != name(anchor) else { return }
+    throw Failure(
+      .usage, operation: "find the bandwidth", subject: "--anchor",
+      expected: "\(header.model), which selected the samples", got: anchor,
+      advice: "Select with this anchor, or choose another --bandwidth.")
+  }
 
   private func checkExtractsFit(_ extracts: [HiddenStateFile]) throws(Failure) {
     guard let first = extracts.first, extracts.count > 1 else {

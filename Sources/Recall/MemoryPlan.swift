@@ -17,27 +17,39 @@ public struct MemoryPlan: Sendable {
   /// The residual stream of the whole pool.
   private let wholePool: Int
   private let selectionFixed: Int
+  private let workspace: Int
 
   /// Counts for a merge of models over a pool.
   init(models: [Model], reference: Model, pool: Pool, recipe: MergeRecipe) {
-    let configuration = reference.configuration
+    let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
     let lengths = pool.samples.map(\.tokens.count)
-    let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
-    let groups = SampleBatches.groups(lengths: lengths)
-    let largestBatch = groups.map { lengths[$0].reduce(0, +) }.max() ?? 0
-    let workspace = ForwardWorkspace.byteCount(
-      configuration, tokens: largestBatch, longestText: lengths.max() ?? 0)
     let isSelected = pool.file.selection != nil
     // Which samples will be typical is not known yet; the longest ones bound them.
     let typicalTokens = lengths.sorted(by: >).prefix(isSelected ? lengths.count : recipe.typical).reduce(0, +)
+    let pass = MemoryPlan(passOf: reference, over: pool)
     layers = LayerWalk.hostByteCount(models)
-    activations = models.count * typicalTokens * bytesPerToken + workspace
+    activations = models.count * typicalTokens * bytesPerToken + pass.workspace
     pieces = ParameterFusion.hostByteCount(models: models.count)
+    selectionBatch = isSelected ? 0 : pass.selectionBatch
+    wholePool = isSelected ? 0 : pass.wholePool
+    selectionFixed = isSelected ? 0 : pass.selectionFixed
+    workspace = pass.workspace
+  }
+
+  /// Counts for one model's pass over a pool, as in a selection or an extraction.
+  init(passOf model: Model, over pool: Pool) {
+    let configuration = model.configuration
+    let lengths = pool.samples.map(\.tokens.count)
+    let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
+    let largestBatch = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+    layers = 0
+    activations = 0
+    pieces = 0
+    workspace = ForwardWorkspace.byteCount(configuration, tokens: largestBatch, longestText: lengths.max() ?? 0)
     selectionBatch = largestBatch * bytesPerToken
-    wholePool = isSelected ? 0 : lengths.reduce(0, +) * bytesPerToken
-    selectionFixed =
-      LayerWalk.hostByteCount([reference]) + workspace
-      + pool.samples.count * configuration.hiddenSize * ElementType.float32.byteCount
+    wholePool = lengths.reduce(0, +) * bytesPerToken
+    // The points that are clustered are on the host and on the device.
+    selectionFixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken
   }
 
   /// The most that is in memory at once, with the least that selection can do with.

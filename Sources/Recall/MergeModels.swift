@@ -1,4 +1,5 @@
 import Checkpoint
+import Compute
 import Diagnostics
 import Foundation
 import JSON
@@ -31,6 +32,11 @@ public struct MergeModels: Sendable {
         .usage, operation: "merge", subject: "--model", expected: "at least two models", got: "one",
         advice: "Name the newly fine-tuned model with --anchor and the others with --model.")
     }
+    guard opened.count <= WeightedSumLimits.mostInputs else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--model", expected: "at most \(WeightedSumLimits.mostInputs) models",
+        got: "\(opened.count)", advice: "Merge some of them first and the results after.")
+    }
     // Of equal paths the anchor comes first, so that the order is one and the same however they were given.
     opened.sort { left, right in
       if left.model.path == right.model.path { return left.isAnchor && !right.isAnchor }
@@ -58,15 +64,16 @@ public struct MergeModels: Sendable {
     models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference)
   }
 
-  /// Whether an output would replace one of the models that it is made from.
+  /// Makes sure that an output would replace none of what it is made from, nor a directory that holds it.
   ///
-  /// - Throws: `Failure` of category `usage` when it would.
-  static func checkOutput(_ output: String, isNoneOf models: [Model]) throws(Failure) {
+  /// - Throws: `Failure` of category `usage` that names the input.
+  public static func checkOutput(_ output: String, isApartFrom inputs: [String]) throws(Failure) {
     func place(_ path: String) -> String { URL(fileURLWithPath: absolutePath(path)).resolvingSymlinksInPath().path }
-    guard let model = models.first(where: { place($0.path) == place(output) }) else { return }
+    let target = place(output)
+    guard let input = inputs.first(where: { place($0) == target || place($0).hasPrefix(target + "/") }) else { return }
     throw Failure(
-      .usage, operation: "merge", subject: "--output", expected: "a place of its own", got: "the input \(model.path)",
-      advice: "Inputs are never touched; choose another directory.")
+      .usage, operation: "write the output", subject: "--output", expected: "a place apart from the inputs",
+      got: "\(output), which is or holds \(input)", advice: "Inputs are never touched; choose another place.")
   }
 
   /// Compares what has to agree for two models to be merged: shape, arithmetic and tokenizer.

@@ -99,6 +99,3 @@ struct MergeOutput {
       """
   }
 }
-
-/// A number with a fixed count of digits after the point.
-public func fixed(_ value: Double, digits: Int) -> String { String(format: "%.\(digits)f", value) }

@@ -16,22 +16,35 @@ public struct MergePlan: Sendable {
   public let tokens: Int
   /// Whether they were selected already.
   public let isSelected: Bool
+  /// The samples, encoded.
+  let pool: Pool
+  /// How many bytes the residual stream of a pass over the pool may take.
+  let stateBudget: Int
   private let recipe: MergeRecipe
 
-  /// Checks everything that a merge checks before it starts.
+  /// Checks everything that can be checked before the output is created.
   ///
+  /// - Parameters:
+  ///   - recipe: What is to be merged how.
+  ///   - memoryBudget: The most memory to use, if it is bounded.
+  ///   - output: Where the output will be, if that is known.
   /// - Throws: `Failure`, the same as the merge would.
-  public init(_ recipe: MergeRecipe, memoryBudget: Int?) throws(Failure) {
+  public init(_ recipe: MergeRecipe, memoryBudget: Int?, output: String?) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
     inputs = try MergeModels(recipe)
     fusion = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
-    let pool = try Pool(recipe: recipe, reference: inputs.reference)
+    if let output {
+      let paths = (inputs.models + [inputs.reference]).map(\.path) + [recipe.samples, recipe.base].compactMap { $0 }
+      try MergeModels.checkOutput(output, isApartFrom: paths)
+    }
+    pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
+    try pool.checkSelection(recipe, model: inputs.reference)
     samples = pool.samples.count
     tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
     isSelected = pool.file.selection != nil
     memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
-    _ = try memory.stateBudget(within: memoryBudget)
+    stateBudget = try memory.stateBudget(within: memoryBudget)
   }
 
   /// The plan for people.
@@ -48,10 +61,10 @@ public struct MergePlan: Sendable {
       architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
       \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
       samples: \(samples) with \(tokens) tokens, \(isSelected ? "selected before" : "\(recipe.typical) to be selected")
-      to read: \(megabytes(fusion.inputByteCount)) for fusion, \(megabytes(selection)) more for the selection
-      to write: \(megabytes(fusion.outputByteCount))
-      memory: about \(megabytes(memory.peak)) at most: layers \(megabytes(memory.layers)), activations \
-      \(megabytes(memory.activations)), pieces \(megabytes(memory.pieces)), program \(megabytes(memory.program))
+      to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection
+      to write: \(byteText(fusion.outputByteCount))
+      memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
+      \(byteText(memory.activations)), pieces \(byteText(memory.pieces)), program \(byteText(memory.program))
       tensors:
       \(groups.joined(separator: "\n"))
       """
@@ -63,7 +76,7 @@ public struct MergePlan: Sendable {
     let blocks = layers.filter { if case .block = $0 { true } else { false } }
     func line(_ name: String, _ tensors: [PlannedTensor], _ rule: String) -> String {
       let bytes = tensors.reduce(0) { $0 + $1.byteCount }
-      return "  \(name): \(tensors.count) tensors, \(megabytes(bytes)), \(rule)"
+      return "  \(name): \(tensors.count) tensors, \(byteText(bytes)), \(rule)"
     }
     func names(_ tensors: [PlannedTensor]) -> String { tensors.map(\.layout.name).joined(separator: ", ") }
     let embedding = fusion.tensors(of: .embedding)
@@ -86,5 +99,3 @@ extension PlannedTensor {
   /// The bytes of the tensor in the output.
   var byteCount: Int { layout.type.byteCount(shape: layout.shape) ?? 0 }
 }
-
-private func megabytes(_ bytes: Int) -> String { "\(fixed(Double(bytes) / 1e6, digits: 1)) MB" }

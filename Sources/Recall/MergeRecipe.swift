@@ -74,12 +74,16 @@ public struct MergeRecipe: Sendable, Equatable {
       got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
   }
 
-  /// Takes the options that an extract was made with.
-  mutating func apply(_ extract: HiddenStateFile) {
-    pooling = extract.pooling
-    maxTokens = extract.maxTokens
-    seed = extract.selection?.seed ?? seed
-    typical = extract.samples.count
+  /// The recipe with the options that samples were selected with in place of its own.
+  func asUsed(with selection: SelectionHeader?, samples: Int) -> MergeRecipe {
+    guard let selection else { return self }
+    var used = self
+    used.pooling = selection.pooling
+    used.maxTokens = selection.maxTokens
+    used.seed = selection.seed
+    used.typical = samples
+    if case .block(let number) = Layer(name: selection.clusterLayer) { used.clusterLayer = .block(number) }
+    return used
   }
 
   /// All options as used.

@@ -1,4 +1,5 @@
 import Checkpoint
+import Compute
 import Diagnostics
 import JSON
 
@@ -76,7 +77,7 @@ public struct MergeReport: Sendable {
       let weights = entry["weights"]?.array?.compactMap(\.double) ?? []
       let similarity = entry["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
       guard let layer = entry["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
-        similarity.allSatisfy({ $0.count == count }), similarity.isEmpty || similarity.count == count
+        similarity.allSatisfy({ $0.count == count }), similarity.count == count
       else { throw failure("layers with a name, \(count) weights and similarities", entry) }
       guard weights.allSatisfy({ $0 >= 0 }), abs(weights.reduce(0, +) - 1) < 1e-6 else {
         throw failure("weights of layer \(layer.name) that sum to 1", entry["weights"])
@@ -95,6 +96,15 @@ public struct MergeReport: Sendable {
     json["typicalSamples"] = .array(typicalSamples)
     json["layers"] = .array(layers.map(\.json))
     return json
+  }
+
+  /// Notes the options that fusion was done with, where they were given to it.
+  mutating func record(elementType: ElementType?, allowsNonFinite: Bool, base: String?) {
+    guard var recipe = recipe.object else { return }
+    if let elementType { recipe["dtype"] = .string(elementType.rawValue) }
+    if allowsNonFinite { recipe["allowNonFinite"] = true }
+    if let base { recipe["base"] = .string(base) }
+    self.recipe = .object(recipe)
   }
 
   /// The weights of every layer.

@@ -1,6 +1,9 @@
+import Checkpoint
 import Compute
 import ComputeCPU
 import Diagnostics
+import Foundation
+import Recall
 
 /// Options that say how work is done and not what comes out of it.
 enum CommonOptions {
@@ -24,6 +27,34 @@ enum CommonOptions {
         .usage, operation: "open the device", subject: "--device", expected: "auto or cpu", got: "\"\(name)\"")
     }
     return Device()
+  }
+
+  /// The file that a command is to write, checked before the work that fills it.
+  ///
+  /// - Throws: `Failure` when it exists and may not be replaced, has no directory to be in, or is or lies in an input.
+  static func outputFile(_ options: ParsedOptions, inputs: [String]) throws(Failure) -> String {
+    let output = absolutePath(try options.required("--output"))
+    try MergeModels.checkOutput(output, isApartFrom: inputs)
+    if let model = inputs.first(where: { output.hasPrefix(absolutePath($0) + "/") }) {
+      throw Failure(
+        .usage, operation: "write the output", subject: "--output", expected: "a place apart from the inputs",
+        got: "\(output) in \(model)", advice: "Inputs are never touched; choose another place.")
+    }
+    var isDirectory: ObjCBool = false
+    let exists = FileManager.default.fileExists(atPath: output, isDirectory: &isDirectory)
+    guard !exists || options.has("--overwrite") && !isDirectory.boolValue else {
+      throw Failure(
+        .cannotCreate, operation: "write the output", subject: output, expected: "nothing at this path",
+        got: isDirectory.boolValue ? "a directory" : "a file",
+        advice: "Choose another output or replace a file with --overwrite.")
+    }
+    let parent = URL(fileURLWithPath: output).deletingLastPathComponent().path
+    guard FileManager.default.isWritableFile(atPath: parent) else {
+      throw Failure(
+        .cannotCreate, operation: "write the output", subject: output, expected: "a directory that may be written",
+        got: parent, advice: "Create it first.")
+    }
+    return output
   }
 
   /// The memory budget in bytes, if one was given: a whole number, or one with K, M, G or T for powers of 1024.

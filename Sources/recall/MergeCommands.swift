@@ -21,12 +21,13 @@ extension Command {
     let memory = try CommonOptions.memory(options)
     let device = try CommonOptions.device(options)
     if options.has("--dry-run") {
-      print(try MergePlan(recipe, memoryBudget: memory).text)
+      print(try MergePlan(recipe, memoryBudget: memory, output: options.value("--output")).text)
       return
     }
     let output = try options.required("--output")
     let overwrite = options.has("--overwrite")
     let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
     let report = try await device.open().perform { backend in
@@ -46,11 +47,12 @@ extension Command {
       + CommonOptions.execution
   ) { options in
     let anchor = try options.required("--anchor")
-    let output = try options.required("--output")
     let recipe = try RecipeOptions.recipe(from: options)
+    let output = try CommonOptions.outputFile(options, inputs: [anchor] + [recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
     let device = try CommonOptions.device(options)
     let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
     let progress = printer.progress
     let typical = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
@@ -70,11 +72,12 @@ extension Command {
     ] + CommonOptions.execution
   ) { options in
     let model = try options.required("--model")
-    let output = try options.required("--output")
     let recipe = try RecipeOptions.recipe(from: options)
+    let output = try CommonOptions.outputFile(options, inputs: [model] + [recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
     let device = try CommonOptions.device(options)
     let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
     let progress = printer.progress
     let states = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
@@ -92,9 +95,9 @@ extension Command {
       CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
     ] + RecipeOptions.weighing + [CommonOptions.output, CommonOptions.overwrite, CommonOptions.device]
   ) { options in
-    let output = try options.required("--output")
     let device = try CommonOptions.device(options)
     let recipe = try RecipeOptions.recipe(from: options)
+    let output = try CommonOptions.outputFile(options, inputs: recipe.models + [recipe.anchor].compactMap { $0 })
     let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let report = try await device.open().perform { backend in
@@ -125,6 +128,7 @@ extension Command {
     let device = try CommonOptions.device(options)
     let report = try MergeReport(path: weights)
     let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
     let progress = printer.progress
     _ = try await device.open().perform { backend in
       try HierarchicalMerge(recipe, on: backend, progress: progress)

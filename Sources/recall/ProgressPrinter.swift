@@ -95,15 +95,3 @@ final class ProgressPrinter: Sendable {
 
   private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }
-
-/// A number of bytes for people, in powers of 1000.
-func byteText(_ bytes: Int) -> String {
-  let units = ["B", "kB", "MB", "GB", "TB"]
-  var value = Double(bytes)
-  var unit = 0
-  while value >= 999.5, unit + 1 < units.count {
-    value /= 1000
-    unit += 1
-  }
-  return unit == 0 ? "\(bytes) B" : "\(fixed(value, digits: 2)) \(units[unit])"
-}

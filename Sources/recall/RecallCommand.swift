@@ -33,7 +33,12 @@ struct RecallCommand {
   }
 
   private static func run(_ arguments: [String]) async throws {
-    guard let name = arguments.first, !["--help", "-h", "help"].contains(name) else {
+    guard let name = arguments.first else {
+      throw Failure(
+        .usage, operation: "run recall", subject: "recall", expected: "a command", got: "none",
+        advice: "See recall --help.")
+    }
+    if ["--help", "-h", "help"].contains(name) {
       print(overview)
       return
     }

@@ -41,7 +41,8 @@ enum RecipeOptions {
     name: "--dtype", placeholder: "TYPE", help: "float32, float16 or bfloat16 (default: the anchor's, tensor by tensor)"
   )
   static let allowNonFinite = CommandOption(
-    name: "--allow-non-finite", placeholder: nil, help: "let NaNs and infinities through instead of stopping")
+    name: "--allow-non-finite", placeholder: nil,
+    help: "let NaNs and infinities through where no hidden state depends on them")
 
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
   static let weighing = [distance, bandwidth, temperature]
@@ -148,7 +149,9 @@ enum RecipeOptions {
         ($0.string ?? $0.double.map { "\($0)" }).flatMap(BandwidthRule.init(name:))
       }
     case "temperature":
-      recipe.weighing.temperature = try value("a positive number") { $0.double.flatMap { $0 > 0 ? $0 : nil } }
+      recipe.weighing.temperature = try value("a positive number") {
+        $0.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
+      }
     case "seed": recipe.seed = try value("a whole number") { $0.integer.flatMap(UInt64.init(exactly:)) }
     case "dtype":
       recipe.elementType = try value("float32, float16 or bfloat16") { $0.string.flatMap(elementType) }

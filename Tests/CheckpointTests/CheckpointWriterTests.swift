@@ -127,8 +127,11 @@ struct CheckpointWriterTests {
     #expect(failure?.category == .cannotCreate)
     #expect(failure?.advice.contains("--overwrite") == true)
 
+    // Weights alone may be anyone's folder of files; a configuration beside them makes a model.
+    #expect(throws: Failure.self) { try CheckpointWriter(output: output, shards: oneShard, overwrite: true) }
+    try writeFile(Array("{}".utf8), to: "\(output)/config.json")
     let writer = try CheckpointWriter(output: output, shards: oneShard, overwrite: true)
-    #expect(directory.names(in: "out").count == 3)
+    #expect(directory.names(in: "out").count == 4)
     try writeWhole(oneShard[0].tensors[0], to: writer, pieceByteCount: 24)
     try writer.finish()
     #expect(directory.names() == ["out"])

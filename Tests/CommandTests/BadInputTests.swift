@@ -183,9 +183,56 @@ import Testing
     #expect(replaced.code == 64)
     #expect(listing(of: input) == untouched)
 
+    let holder = [
+      "merge", "--anchor", input, "--model", Fixtures.sibling("first"), "--samples", Fixtures.siblingSamples,
+      "--typical", "3", "--output", directory.path, "--overwrite",
+    ]
+    let above = try RecallProcess.run(holder)
+    #expect(above.code == 64 && above.diagnostics.contains("apart from the inputs"))
+    let inside = try RecallProcess.run([
+      "extract", "--model", input, "--samples", Fixtures.siblingSamples, "--output", "\(input)/model.safetensors",
+      "--overwrite",
+    ])
+    #expect(inside.code == 64 && inside.diagnostics.contains("apart from the inputs"))
+    #expect(listing(of: input) == untouched)
+
     let nowhere = try RecallProcess.run(arguments + [directory("no/such/place")])
     #expect(nowhere.code == 73)
     #expect(nowhere.diagnostics.contains(directory("no/such")))
+  }
+
+  @Test("more models than one sum takes, too little memory, and options that contradict each other")
+  func impossibleMerges() throws {
+    let many = (0..<16).flatMap { _ in ["--model", Fixtures.sibling("second")] }
+    try expectRefusal(more: many, code: 64, naming: ["at most 16 models"])
+    try expectRefusal(more: ["--memory", "1M"], code: 64, naming: ["--memory", "at least"])
+    try expectRefusal(more: ["--bandwidth", "dimension"], code: 64, naming: ["--distance absolute"])
+    try expectRefusal(more: ["--bandwidth", "1e-170"], code: 64, naming: ["--bandwidth"])
+    try expectRefusal(more: ["--cluster-layer", "3"], code: 64, naming: ["--cluster-layer", "below 3"])
+    let dryRun = try RecallProcess.run([
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples",
+      Fixtures.siblingSamples, "--typical", "500", "--dry-run",
+    ])
+    #expect(dryRun.code == 65 && dryRun.diagnostics.contains("at least 500 samples"))
+  }
+
+  @Test("samples that another model selected give no bandwidth, and a header without one is refused")
+  func foreignSelection() throws {
+    let select = [
+      "select", "--anchor", Fixtures.sibling("second"), "--samples", Fixtures.siblingSamples, "--typical", "3",
+      "--output", directory("typical.jsonl"),
+    ]
+    #expect(try RecallProcess.run(select).code == 0)
+    let typical = directory("typical.jsonl")
+    try expectRefusal(samples: typical, typical: "20", code: 64, naming: [Fixtures.sibling("second"), "--bandwidth"])
+    let text = try String(contentsOfFile: typical, encoding: .utf8)
+    let header = try #require(text.split(separator: "\n").first)
+    let end = try #require(header.range(of: ",\"anchorMedian\""))
+    let cut = try directory.write(
+      text.replacingOccurrences(of: header, with: header[..<end.lowerBound] + "}"), to: "cut.jsonl")
+    try expectRefusal(samples: cut, typical: "20", code: 65, naming: ["cut.jsonl", "anchorMedian"])
+    let array = try directory.write("[\n {\"text\": \"a\"}\n]\n", to: "array.json")
+    try expectRefusal(samples: array, typical: "1", code: 65, naming: ["array.json", "JSON array"])
   }
 
   @Test("extracts that do not fit together")

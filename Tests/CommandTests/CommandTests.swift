@@ -135,4 +135,60 @@ import Testing
     #expect(outcome.code == 64)
     #expect(outcome.diagnostics.contains("\"temperature\""))
   }
+
+  @Test(
+    "tokenize prints the identifiers that the tokenizers package gives", arguments: ["llama-2", "llama-3.1", "qwen2"])
+  func tokenize(family: String) throws {
+    let samples = "\(Fixtures.root)/representations/\(family)"
+    let outcome = try RecallProcess.run([
+      "tokenize", "--model", Fixtures.checkpoint(family), "--samples", "\(samples).texts.jsonl",
+    ])
+    #expect(outcome.code == 0)
+    let expected = try identifiers(String(contentsOfFile: "\(samples).input_ids.jsonl", encoding: .utf8), "input_ids")
+    #expect(try identifiers(outcome.output, "ids") == expected)
+    let cut = try RecallProcess.run([
+      "tokenize", "--model", Fixtures.checkpoint(family), "--samples", "\(samples).texts.jsonl", "--max-tokens", "4",
+    ])
+    #expect(try identifiers(cut.output, "ids") == expected.map { Array($0.prefix(4)) })
+  }
+
+  private func identifiers(_ lines: String, _ key: String) throws -> [[Int]] {
+    try lines.split(separator: "\n").map { line in
+      let document = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      return try #require(document?[key] as? [Int])
+    }
+  }
+
+  @Test("the README's example prints what the README says")
+  func readme() throws {
+    let repository = URL(fileURLWithPath: Fixtures.root).deletingLastPathComponent().deletingLastPathComponent().path
+    let readme = try String(contentsOfFile: "\(repository)/README.md", encoding: .utf8)
+    let family = "Benchmarks/continual/family/expert-"
+    let outcome = try RecallProcess.run(
+      [
+        "merge", "--output", directory("merged"), "--anchor", "\(family)medical-choice", "--model",
+        "\(family)sentiment", "--model", "\(family)extractive-qa", "--model", "\(family)translation", "--model",
+        "\(family)reading-choice", "--samples", "Benchmarks/continual/data/medical-choice.train.jsonl",
+      ], in: repository)
+    #expect(outcome.code == 0)
+    #expect(outcome.output.contains("typical samples"))
+    let shown = rows(of: readme)
+    let printed = rows(of: outcome.output)
+    #expect(shown.map(\.layer) == printed.map(\.layer) && shown.count == 8)
+    // Another processor or CBLAS may round the last digit the other way.
+    for (left, right) in zip(shown, printed) {
+      #expect(zip(left.numbers, right.numbers).allSatisfy { abs($0 - $1) < 2e-4 })
+      #expect(left.numbers.count == 10)
+    }
+  }
+
+  /// The rows of the table of layers in a text.
+  private func rows(of text: String) -> [(layer: String, numbers: [Double])] {
+    text.split(separator: "\n").compactMap { line in
+      let cells = line.split(separator: " ")
+      let numbers = cells.dropFirst().compactMap { Double($0) }
+      guard let layer = cells.first, numbers.count == 10, cells.count == 11 else { return nil }
+      return (String(layer), numbers)
+    }
+  }
 }

@@ -25,8 +25,12 @@ import Testing
     #expect(clustering.inertia <= best * 1.02 + scale * 1e-12)
     if let partition = expected["partition"]?.array?.compactMap(\.integer) {
       #expect(inOrderOfAppearance(clustering.clusters) == partition)
-      #expect(clustering.members.count == expected["nonEmpty"]?.integer)
+      #expect(clustering.representatives.count == expected["nonEmpty"]?.integer)
     }
+    if let typical = expected["typical"]?.array?.compactMap(\.integer) {
+      #expect(clustering.representatives.map(\.point) == typical)
+    }
+    #expect(clustering.representatives.map(\.clusterSize).reduce(0, +) == points.shape[0])
     let again = try KMeans(clusterCount: count, seed: seed).cluster(matrix, on: backend)
     #expect(again.clusters == clustering.clusters)
   }

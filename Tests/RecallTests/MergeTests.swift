@@ -27,16 +27,27 @@ import Testing
     return JSONValue.object(json).compact
   }
 
-  @Test("the four stages give the weights and the bytes of the merge", arguments: ["mean", "last"])
-  func stages(pooling: String) throws {
+  @Test(
+    "the four stages give the weights and the bytes of the merge",
+    arguments: [
+      ("mean", "anchor-median", true), ("last", "anchor-median", true), ("mean", "global-median", true),
+      ("mean", "layer-median", false), ("last", "anchor-median", false), ("mean", "0.4", false),
+    ])
+  func stages(pooling: String, bandwidth: String, hasAnchor: Bool) throws {
     var recipe = siblingRecipe()
     recipe.pooling = Pooling(rawValue: pooling)
+    recipe.weighing.bandwidth = try #require(BandwidthRule(name: bandwidth))
+    if !hasAnchor {
+      recipe.models.append(Fixtures.sibling("third"))
+      recipe.anchor = nil
+      recipe.base = Fixtures.sibling("base")
+    }
     let whole = try merge(recipe, into: directory("whole"))
 
     let backend = try CPUBackend()
     let typical = try HierarchicalMerge(recipe, on: backend).select(
-      model: Fixtures.sibling("third"), scratchDirectory: directory.path)
-    var lines = [typical.header.json] + typical.samples.map(\.sample.json)
+      model: hasAnchor ? Fixtures.sibling("third") : Fixtures.sibling("base"), scratchDirectory: directory.path)
+    let lines = [typical.header.json] + typical.samples.map(\.sample.json)
     let samples = try directory.write(lines.map { $0.compact + "\n" }.joined(), to: "typical.jsonl")
     var extraction = MergeRecipe()
     extraction.samples = samples
@@ -45,8 +56,10 @@ import Testing
         .write(to: directory("\(name).safetensors"), overwrite: false)
     }
     let files = try ["third", "second", "first"].map { try HiddenStateFile(path: directory("\($0).safetensors")) }
-    let weighed = try HierarchicalMerge(MergeRecipe(), on: backend).weigh(
-      anchor: files[0], others: Array(files.dropFirst()))
+    var weighing = MergeRecipe()
+    weighing.weighing = recipe.weighing
+    let weighed = try HierarchicalMerge(weighing, on: backend).weigh(
+      anchor: hasAnchor ? files[0] : nil, others: hasAnchor ? Array(files.dropFirst()) : files)
     #expect(weighed.layers == whole.layers)
 
     let path = try directory.write(JSONValue.object(weighed.json).formatted, to: "recall.json")
@@ -56,9 +69,10 @@ import Testing
 
     // A merge may also start from typical samples that were selected before.
     recipe.samples = samples
-    lines = []
-    try merge(recipe, into: directory("from-typical"))
+    recipe.typical = 20
+    let again = try merge(recipe, into: directory("from-typical"))
     #expect(try contents(of: directory("from-typical")) == contents(of: directory("whole")))
+    #expect(again.recipe["pooling"]?.string == pooling && again.recipe["typical"]?.integer == typical.samples.count)
   }
 
   @Test("the order of the models changes no byte, neither of the model nor of the report")
@@ -187,6 +201,38 @@ import Testing
     let merged = try Model(directory: directory("out"))
     #expect(merged.checkpoint.tensors.allSatisfy { $0.type == .float32 })
     #expect((merged.configurationJSON["dtype"] ?? merged.configurationJSON["torch_dtype"])?.string == "float32")
+  }
+
+  @Test("float64 models run and merge; their types are kept")
+  func float64() throws {
+    let copies = try ["first", "third"].map { name in
+      try widened(Fixtures.sibling(name), as: directory("\(name)-float64"))
+    }
+    var recipe = siblingRecipe()
+    recipe.models = [Fixtures.sibling("first")]
+    let narrow = try merge(recipe, into: directory("narrow"))
+    recipe.anchor = copies[1]
+    recipe.models = [copies[0]]
+    let wide = try merge(recipe, into: directory("wide"))
+    // The same numbers in another type, so the same states and weights.
+    #expect(wide.layers == narrow.layers)
+    #expect(try Checkpoint(directory: directory("wide")).tensors.allSatisfy { $0.type == .float64 })
+  }
+
+  /// A copy of a bfloat16 checkpoint in float64.
+  private func widened(_ source: String, as copy: String) throws -> String {
+    let checkpoint = try Checkpoint(directory: source)
+    let layouts = checkpoint.tensors.map { TensorLayout(name: $0.name, type: .float64, shape: $0.shape) }
+    let writer = try CheckpointWriter(
+      output: copy, shards: [ShardLayout(fileName: "model.safetensors", tensors: layouts)])
+    for tensor in checkpoint.tensors {
+      let values = bfloats(try bytes(of: tensor, in: checkpoint)).map(Double.init)
+      let span = values.span
+      try writer.write(tensor.name, at: 0, bytes: span.bytes)
+    }
+    for name in ["config.json", "tokenizer.json"] { try writer.copyFile(from: "\(source)/\(name)", as: name) }
+    try writer.finish()
+    return copy
   }
 
   @Test("models that have moved are found by the name of their directory")

@@ -41,8 +41,9 @@ extension CPUBackend {
     }
   }
 
-  /// The size of a widened panel in elements: 8 MB, of which the third-level cache holds a few. A smaller one would make the
-  /// library pack the activations more often.
+  /// The size of a widened panel in elements: 8 MB, of which the third-level cache holds a few.
+  ///
+  /// A smaller one would make the library pack the activations more often.
   private static let panelElements = 1 << 21
 
   /// Every worker widens panels of its own and multiplies them by a call that stays on its thread: threads of the library

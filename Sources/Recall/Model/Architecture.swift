@@ -30,6 +30,13 @@ public struct Architecture: Sendable, Equatable {
   /// Whether the family knows `sliding_window` at all.
   public let hasSlidingWindow: Bool
 
+  /// The elements of a head where neither config.json nor the width says it.
+  public var defaultHeadDimension: Int? { modelType == "qwen3" ? 128 : nil }
+  /// The window of families that have one, where config.json names none.
+  public static let defaultSlidingWindow = 4096
+  /// How many blocks see everything before the first with a window, where config.json does not say.
+  public static let defaultFullLayers = 28
+
   /// The families that Recall runs, one entry each.
   public static let supported: [Architecture] = [
     Architecture(

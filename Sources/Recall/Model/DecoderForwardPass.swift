@@ -146,3 +146,13 @@ public struct DecoderForwardPass {
     try backend.rmsNorm(heads, gain: gain, epsilon: configuration.normEpsilon, into: heads)
   }
 }
+
+extension Matrix {
+  /// The matrix in a type that the operations of the pass take: float64 is rounded to float32, as it is in sums.
+  func asWeights(on backend: any ComputeBackend) throws(DeviceError) -> Matrix {
+    guard elementType == .float64 else { return self }
+    let rounded = try backend.allocate(rows: rows, columns: columns)
+    try backend.convert(self, into: rounded)
+    return rounded
+  }
+}

@@ -50,15 +50,15 @@ public struct ModelConfiguration: Sendable, Equatable {
     let keys = ConfigurationKeys(json: json, path: path)
     architecture = try keys.architecture()
     hiddenSize = try keys.positive("hidden_size")
-    blockCount = try keys.positive("num_hidden_layers")
+    blockCount = try keys.positive("num_hidden_layers", atMost: 100_000)
     queryHeads = try keys.positive("num_attention_heads")
-    let implied = architecture.modelType == "llama" ? queryHeads : nil
-    keyValueHeads = try keys.positive("num_key_value_heads", default: implied)
+    keyValueHeads = try keys.keyValueHeads(architecture: architecture, queryHeads: queryHeads)
     guard queryHeads.isMultiple(of: keyValueHeads) else {
       throw keys.failure("num_key_value_heads", expected: "a divisor of \(queryHeads)", got: "\(keyValueHeads)")
     }
-    headDimension = try keys.positive("head_dim", default: hiddenSize / queryHeads)
-    guard headDimension.isMultiple(of: 2) else {
+    headDimension = try keys.positive(
+      "head_dim", default: architecture.defaultHeadDimension ?? hiddenSize / queryHeads)
+    guard headDimension > 0, headDimension.isMultiple(of: 2) else {
       throw keys.failure("head_dim", expected: "an even number", got: "\(headDimension)")
     }
     intermediateSize = try keys.positive("intermediate_size")
@@ -180,21 +180,27 @@ private struct ConfigurationKeys {
 
   func value(_ key: String) -> JSONValue? { json[key].flatMap { $0.isNull ? nil : $0 } }
 
-  func positive(_ key: String, default fallback: Int? = nil) throws(Failure) -> Int {
+  func positive(_ key: String, default fallback: Int? = nil, atMost limit: Int = 1 << 31) throws(Failure) -> Int {
     guard let value = value(key) else {
       guard let fallback else { throw failure(key, expected: "a positive whole number", got: "no such key") }
       return fallback
     }
-    // Sizes beyond this overflow products long before they fit any memory.
-    guard let number = value.integer, number > 0, number <= 1 << 31 else {
-      throw failure(key, expected: "a positive whole number", got: value.compact)
+    // Sizes beyond the limit overflow products long before they fit any memory.
+    guard let number = value.integer, number > 0, number <= limit else {
+      throw failure(key, expected: "a positive whole number up to \(limit)", got: value.compact)
     }
     return number
   }
 
-  func number(_ key: String, default fallback: Double) throws(Failure) -> Double {
+  /// Without the key only Llama has a head of keys and values per query head; others differ from release to release.
+  func keyValueHeads(architecture: Architecture, queryHeads: Int) throws(Failure) -> Int {
+    let isImplied = architecture.modelType == "llama" || json["num_key_value_heads"]?.isNull == true
+    return try positive("num_key_value_heads", default: isImplied ? queryHeads : nil)
+  }
+
+  func number(_ key: String, default fallback: Double, allowsZero: Bool = false) throws(Failure) -> Double {
     guard let value = value(key) else { return fallback }
-    guard let number = value.double, number.isFinite, number > 0 else {
+    guard let number = value.double, number < 1e15, number > 0 || allowsZero && number == 0 else {
       throw failure(key, expected: "a positive number", got: value.compact)
     }
     return number
@@ -226,13 +232,17 @@ private struct ConfigurationKeys {
 
   func rotary(headDimension: Int) throws(Failure) -> RotaryEmbedding {
     // The newer vocabulary holds base and scaling in one object, the older one apart.
-    let parameters = ConfigurationKeys(
-      json: value("rope_parameters") ?? value("rope_scaling") ?? .object(JSONObject()), path: path)
+    let document = value("rope_scaling") ?? value("rope_parameters") ?? .object(JSONObject())
+    guard let object = document.object, !object.members.contains(where: { $0.value.object != nil }) else {
+      throw failure("rope_parameters", expected: "one set of parameters for all layers", got: document.compact)
+    }
+    let parameters = ConfigurationKeys(json: document, path: path)
     for keys in [self, parameters] where try keys.number("partial_rotary_factor", default: 1) != 1 {
       throw failure("partial_rotary_factor", expected: "1", got: keys.value("partial_rotary_factor")?.compact ?? "")
     }
     let base = try parameters.number("rope_theta", default: number("rope_theta", default: 10_000))
-    let kind = parameters.value("rope_type")?.string ?? parameters.value("type")?.string ?? "default"
+    let spelled = parameters.value("rope_type") ?? parameters.value("type") ?? "default"
+    let kind = spelled.string ?? spelled.compact
     let scaling: RotaryEmbedding.Scaling
     switch kind {
     case "default": scaling = .none
@@ -241,7 +251,8 @@ private struct ConfigurationKeys {
       scaling = .llama3(
         factor: try parameters.required("factor"), lowFrequencyFactor: try parameters.required("low_freq_factor"),
         highFrequencyFactor: try parameters.required("high_freq_factor"),
-        originalPositions: try parameters.required("original_max_position_embeddings"))
+        originalPositions: try parameters.number(
+          "original_max_position_embeddings", default: number("max_position_embeddings", default: 0)))
     default: throw failure("rope_type", expected: "default, linear or llama3", got: "\"\(kind)\"")
     }
     return RotaryEmbedding(headDimension: headDimension, base: base, scaling: scaling)
@@ -254,10 +265,10 @@ private struct ConfigurationKeys {
 
   func windows(architecture: Architecture, blocks: Int) throws(Failure) -> [Int?] {
     let everywhere = [Int?](repeating: nil, count: blocks)
-    guard architecture.hasSlidingWindow, value("sliding_window") != nil else { return everywhere }
+    guard architecture.hasSlidingWindow, json["sliding_window"]?.isNull != true else { return everywhere }
     if let key = architecture.slidingWindowSwitch, try !bool(key, default: false) { return everywhere }
-    let window = try positive("sliding_window")
-    if let types = value("layer_types")?.array {
+    let window = try positive("sliding_window", default: Architecture.defaultSlidingWindow)
+    if architecture.slidingWindowSwitch != nil, let types = value("layer_types")?.array {
       guard types.count == blocks else {
         throw failure("layer_types", expected: "\(blocks) entries", got: "\(types.count)")
       }
@@ -270,7 +281,9 @@ private struct ConfigurationKeys {
       }
     }
     // Where only deeper blocks slide, the count of full ones before them is this key.
-    let full = architecture.slidingWindowSwitch == nil ? 0 : value("max_window_layers")?.integer ?? 0
+    let full =
+      architecture.slidingWindowSwitch == nil
+      ? 0 : Int(try number("max_window_layers", default: Double(Architecture.defaultFullLayers), allowsZero: true))
     return (0..<blocks).map { $0 >= full ? window : nil }
   }
 }

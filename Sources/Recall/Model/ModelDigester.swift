@@ -19,9 +19,9 @@ public final class ModelDigester: Sendable {
 
   /// Notes the digest of one tensor's bytes, which is computed only when it is needed; may be called from any thread.
   func record(_ tensor: TensorRecord, _ digest: @autoclosure () -> Digest) {
-    guard known == nil else { return }
+    let isNew = recorded.withLock { $0.insert(ExactString(tensor.name)).inserted }
+    guard isNew, known == nil else { return }
     collector.record(digest(), of: tensor.name)
-    recorded.withLock { _ = $0.insert(ExactString(tensor.name)) }
   }
 
   /// The digest, after reading the tensors that nobody has read.

@@ -11,10 +11,24 @@ public struct Clustering: Sendable {
   /// The sum of all squared distances.
   public var inertia: Double { squaredDistances.reduce(0, +) }
 
-  /// The members of each non-empty cluster, by cluster number.
-  public var members: [(cluster: Int, points: [Int])] {
-    Dictionary(grouping: clusters.indices, by: { clusters[$0] }).sorted { $0.key < $1.key }
-      .map { (cluster: $0.key, points: $0.value) }
+  /// A point that stands for its cluster.
+  public struct Representative: Sendable, Equatable {
+    /// The point nearest the mean of its cluster; the lowest index of several.
+    public let point: Int
+    /// Its cluster.
+    public let cluster: Int
+    /// The number of points in that cluster.
+    public let clusterSize: Int
+  }
+
+  /// One point for each cluster that is not empty, in ascending index.
+  public var representatives: [Representative] {
+    Dictionary(grouping: clusters.indices, by: { clusters[$0] })
+      .compactMap { cluster, points in
+        points.min { (squaredDistances[$0], $0) < (squaredDistances[$1], $1) }
+          .map { Representative(point: $0, cluster: cluster, clusterSize: points.count) }
+      }
+      .sorted { $0.point < $1.point }
   }
 }
 

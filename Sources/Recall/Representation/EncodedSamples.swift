@@ -13,7 +13,7 @@ public struct EncodedSample: Sendable {
 public struct SampleEncoder: Sendable {
   /// The tokenizer; `nil` where the model directory has none, so that only `input_ids` can be used.
   public let tokenizer: Tokenizer?
-  /// The model's shape, for the range of identifiers and the longest text.
+  /// The model's shape, for the range of identifiers.
   public let configuration: ModelConfiguration
   /// Where texts are cut, in tokens, special tokens included.
   public let maxTokens: Int
@@ -22,8 +22,7 @@ public struct SampleEncoder: Sendable {
 
   /// Encodes all samples of a file.
   ///
-  /// - Throws: `Failure` that names the line of a sample that is empty, too long for the model, out of its vocabulary, or
-  ///   text without a tokenizer.
+  /// - Throws: `Failure` that names the line of a sample that is empty, out of the vocabulary, or text without a tokenizer.
   public func encode(_ file: SampleFile) throws(Failure) -> [EncodedSample] {
     var encoded: [EncodedSample] = []
     for sample in file.samples {
@@ -31,11 +30,6 @@ public struct SampleEncoder: Sendable {
       let tokens = try tokens(of: sample, subject: subject)
       guard !tokens.isEmpty else {
         throw failure(subject, expected: "at least one token", got: "a sample that encodes to none", "Remove the line.")
-      }
-      guard tokens.count <= configuration.maximumPositions else {
-        throw failure(
-          subject, expected: "at most the model's \(configuration.maximumPositions) positions",
-          got: "\(tokens.count) tokens", "Cut texts with --max-tokens \(configuration.maximumPositions).")
       }
       if let stranger = tokens.first(where: { $0 < 0 || $0 >= configuration.vocabularySize }) {
         throw failure(

@@ -54,6 +54,7 @@ public final class HiddenStateExtractor {
       }
     }
     let rows = try Matrix(backend.upload(host), rows: used.count, columns: width, elementType: type)
+      .asWeights(on: backend)
     let rowOfToken = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($0.element, Int32($0.offset)) })
     let identifiers = samples.tokenIdentifiers.compactMap { rowOfToken[$0] }
     try backend.embeddingLookup(tokens: backend.upload(identifiers, columns: 1), table: rows, into: states)

@@ -95,6 +95,9 @@ public struct HiddenStateFile: Sendable {
     guard let tensor = file.tensors.first, file.tensors.count == 1, tensor.name == "representation",
       tensor.shape.count == 3, tensor.shape[0] > 2, tensor.shape[1] == samples.count
     else { throw failure("one tensor \"representation\" [layers + 2, \(samples.count), d]", "another content") }
+    guard !samples.isEmpty, tensor.shape[2] > 0, tensor.values.allSatisfy(\.isFinite) else {
+      throw failure("finite numbers for at least one sample", "others or none")
+    }
     self.samples = samples
     let width = tensor.shape[2]
     let size = samples.count * width

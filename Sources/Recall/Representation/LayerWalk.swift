@@ -172,9 +172,10 @@ public struct LayerWalk {
   private func view(of tensor: TensorRecord, in buffer: DeviceBuffer, at offset: Int) throws -> Matrix {
     guard let type = ElementType(tensor.type) else { throw missing(tensor.name) }
     let columns = tensor.shape.last ?? 1
-    return try Matrix(
+    let stored = try Matrix(
       buffer, byteOffset: offset, rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns,
       elementType: type)
+    return try stored.asWeights(on: backend)
   }
 
   private func missing(_ name: String) -> Failure {

@@ -15,7 +15,7 @@ struct Pool {
   /// Reads and encodes the samples of a recipe.
   ///
   /// - Throws: `Failure` when the file or a line is wrong, or an option contradicts the header of selected samples.
-  init(recipe: MergeRecipe, reference: Model) throws(Failure) {
+  init(recipe: MergeRecipe, reference: Model, models: [Model]) throws(Failure) {
     guard let path = recipe.samples else {
       throw Failure(
         .usage, operation: "read samples", subject: "--samples", expected: "a file of texts", got: "none",
@@ -25,6 +25,16 @@ struct Pool {
     if let header = file.selection {
       try Pool.agree("--pooling", recipe.pooling?.rawValue, header.pooling.rawValue, path: path)
       try Pool.agree("--max-tokens", recipe.maxTokens.map(String.init), "\(header.maxTokens)", path: path)
+      // What is left at its default was not asked for.
+      let plain = MergeRecipe()
+      let used = recipe.asUsed(with: header, samples: file.samples.count)
+      if recipe.seed != plain.seed { try Pool.agree("--seed", "\(recipe.seed)", "\(used.seed)", path: path) }
+      if recipe.typical != plain.typical {
+        try Pool.agree("--typical", "\(recipe.typical)", "\(used.typical)", path: path)
+      }
+      if recipe.clusterLayer != plain.clusterLayer {
+        try Pool.agree("--cluster-layer", recipe.clusterLayer.name, used.clusterLayer.name, path: path)
+      }
     }
     pooling = file.selection?.pooling ?? recipe.pooling ?? .mean
     maxTokens = file.selection?.maxTokens ?? recipe.maxTokens ?? MergeRecipe.defaultMaxTokens
@@ -32,6 +42,34 @@ struct Pool {
       tokenizer: reference.tokenizer, configuration: reference.configuration, maxTokens: maxTokens,
       model: reference.path)
     samples = try encoder.encode(file)
+    for model in models {
+      guard let long = samples.first(where: { $0.tokens.count > model.configuration.maximumPositions }) else {
+        continue
+      }
+      throw Failure(
+        .badData, operation: "encode samples", subject: "\(path), line \(long.sample.line)",
+        expected: "at most the \(model.configuration.maximumPositions) positions of \(model.path)",
+        got: "\(long.tokens.count) tokens",
+        advice: "Cut texts with --max-tokens \(model.configuration.maximumPositions).")
+    }
+  }
+
+  /// Makes sure that typical samples can be selected from the pool.
+  ///
+  /// - Throws: `Failure` for a pool that is too small or a cluster layer that the model lacks.
+  func checkSelection(_ recipe: MergeRecipe, model: Model) throws(Failure) {
+    guard file.selection == nil else { return }
+    if case .block(let number) = recipe.clusterLayer, number >= model.configuration.blockCount {
+      throw Failure(
+        .usage, operation: "select typical samples", subject: "--cluster-layer",
+        expected: "last or a block below \(model.configuration.blockCount)", got: "\(number)")
+    }
+    guard samples.count >= recipe.typical else {
+      throw Failure(
+        .badData, operation: "select typical samples", subject: file.path,
+        expected: "at least \(recipe.typical) samples", got: "\(samples.count)",
+        advice: "Give more samples or a smaller --typical.")
+    }
   }
 
   private static func agree(_ option: String, _ given: String?, _ selected: String, path: String) throws(Failure) {

@@ -43,6 +43,23 @@ public struct SampleBatches {
     longestText = lengths.max() ?? 0
   }
 
+  /// Which consecutive samples are run in one pass, so that their residual streams fit a budget; cut only where batches end.
+  static func passes(lengths: [Int], width: Int, byteBudget: Int) -> [Range<Int>] {
+    var passes: [Range<Int>] = []
+    var taken = 0
+    for group in groups(lengths: lengths) {
+      let bytes = lengths[group].reduce(0, +) * width * ElementType.float32.byteCount
+      if let last = passes.last, taken + bytes <= byteBudget {
+        passes[passes.count - 1] = last.lowerBound..<group.upperBound
+        taken += bytes
+      } else {
+        passes.append(group)
+        taken = bytes
+      }
+    }
+    return passes
+  }
+
   /// Which consecutive samples share a batch.
   static func groups(lengths: [Int]) -> [Range<Int>] {
     var groups: [Range<Int>] = []

@@ -41,7 +41,10 @@ public struct SampleFile: Sendable {
   /// - Throws: `Failure` that names the line.
   public init(path: String) throws(Failure) {
     let bytes = try readFile(path)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    // Some editors put a mark before the first character; it belongs to no sample.
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    let content = bytes.starts(with: mark) ? bytes.dropFirst(mark.count) : bytes[...]
+    guard let text = String(validating: content, as: UTF8.self) else {
       throw Failure(
         .badData, operation: "read samples", subject: path, expected: "UTF-8 text", got: "other bytes",
         advice: "Convert the file to UTF-8.")
@@ -53,7 +56,13 @@ public struct SampleFile: Sendable {
         .badData, operation: "read samples", subject: path, expected: "at least one sample", got: "an empty file",
         advice: "Give JSON lines with \"text\" or \"input_ids\", or plain text with one sample a line.")
     }
-    guard first.text.first == "{" else {
+    let opening = first.text.first { !$0.isWhitespace }
+    guard opening != "[" else {
+      throw Failure(
+        .badData, operation: "read samples", subject: path, expected: "JSON lines or plain text", got: "a JSON array",
+        advice: "Write one object a line, without brackets around them and commas between them.")
+    }
+    guard opening == "{" else {
       selection = nil
       samples = lines.enumerated().map { index, line in
         Sample(index: index, line: line.number, content: .text(String(line.text)))
@@ -205,7 +214,11 @@ public struct SelectionHeader: Sendable, Equatable {
     guard let seed = json["seed"]?.integer.flatMap(UInt64.init(exactly:)) else { throw failure("seed", "a number") }
     var medians: [DistanceMeasure: Double] = [:]
     for measure in DistanceMeasure.allCases {
-      guard let median = json["anchorMedian"]?[measure.rawValue], !median.isNull else { continue }
+      // An explicit null says that no distance was positive; a missing number says that something was lost.
+      guard let median = json["anchorMedian"]?[measure.rawValue] else {
+        throw failure("anchorMedian", "an object with \(measure.rawValue)")
+      }
+      guard !median.isNull else { continue }
       guard let number = median.double, number > 0 else {
         throw failure("anchorMedian", "positive numbers by distance measure")
       }

@@ -44,25 +44,19 @@ public struct TypicalSampleSelection {
   /// Selects from a pool.
   ///
   /// - Parameters:
-  ///   - pool: The encoded pool, at least `recipe.typical` samples.
-  ///   - path: The pool's file, for errors.
+  ///   - pool: The encoded pool, found large enough by `Pool.checkSelection`.
   ///   - progress: Told the layers that have been passed, of how many.
   /// - Returns: The samples and how they were found.
-  /// - Throws: `Failure` for a pool that is too small or a cluster layer that the model lacks; `DeviceError`.
+  /// - Throws: `Failure` or `DeviceError`.
   public func select(
-    from pool: [EncodedSample], path: String, progress: (Int, Int) -> Void
+    from pool: [EncodedSample], progress: (Int, Int) -> Void
   ) throws -> TypicalSamples {
     let configuration = model.configuration
-    let clusterBlock = try clusterBlock()
-    guard pool.count >= recipe.typical else {
-      throw Failure(
-        .badData, operation: "select typical samples", subject: path, expected: "at least \(recipe.typical) samples",
-        got: "\(pool.count)", advice: "Give more samples or a smaller --typical.")
-    }
     let layers = Layer.all(blocks: configuration.blockCount)
     let representations = try RepresentationScratch(
       directory: scratchDirectory, layers: layers.count, samples: pool.count, width: configuration.hiddenSize)
-    let passes = passes(over: pool)
+    let passes = SampleBatches.passes(
+      lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget)
     for (number, range) in passes.enumerated() {
       let walk = try LayerWalk(
         [model], digests: [digest], samples: SampleBatches(Array(pool[range]), on: backend), pooling: pooling,
@@ -77,61 +71,27 @@ public struct TypicalSampleSelection {
     let points = try representations.load(layer: clusterBlock + 1, samples: Array(pool.indices))
     let clustering = try KMeans(clusterCount: recipe.typical, seed: recipe.seed).cluster(
       backend.upload(points, columns: configuration.hiddenSize), on: backend)
-    let chosen = nearestToCentres(clustering)
+    let chosen = clustering.representatives
     return TypicalSamples(
       header: SelectionHeader(
         model: model.path, clusterLayer: Layer.block(clusterBlock).name, pooling: pooling,
         maxTokens: recipe.maxTokens ?? MergeRecipe.defaultMaxTokens, seed: recipe.seed,
         anchorMedian: try medians(of: chosen.map(\.point), in: representations, layers: layers.count)),
-      samples: chosen.map { point, cluster, size in
-        var sample = pool[point].sample
-        sample.cluster = cluster
-        sample.clusterSize = size
-        return EncodedSample(sample: sample, tokens: pool[point].tokens)
+      samples: chosen.map { representative in
+        var sample = pool[representative.point].sample
+        sample.cluster = representative.cluster
+        sample.clusterSize = representative.clusterSize
+        return EncodedSample(sample: sample, tokens: pool[representative.point].tokens)
       })
   }
 
   private var pooling: Pooling { recipe.pooling ?? .mean }
 
-  private func clusterBlock() throws(Failure) -> Int {
-    let blocks = model.configuration.blockCount
+  private var clusterBlock: Int {
     switch recipe.clusterLayer {
-    case .last: return blocks - 1
-    case .block(let number):
-      guard number < blocks else {
-        throw Failure(
-          .usage, operation: "select typical samples", subject: "--cluster-layer",
-          expected: "last or a block below \(blocks)", got: "\(number)")
-      }
-      return number
+    case .last: model.configuration.blockCount - 1
+    case .block(let number): number
     }
-  }
-
-  /// Consecutive samples whose residual streams fit the budget together, cut only where batches end.
-  private func passes(over pool: [EncodedSample]) -> [Range<Int>] {
-    let bytesPerToken = model.configuration.hiddenSize * ElementType.float32.byteCount
-    var passes: [Range<Int>] = []
-    var taken = 0
-    for group in SampleBatches.groups(lengths: pool.map(\.tokens.count)) {
-      let bytes = pool[group].reduce(0) { $0 + $1.tokens.count * bytesPerToken }
-      if let last = passes.last, taken + bytes <= stateBudget {
-        passes[passes.count - 1] = last.lowerBound..<group.upperBound
-        taken += bytes
-      } else {
-        passes.append(group)
-        taken = bytes
-      }
-    }
-    return passes
-  }
-
-  /// The member of each non-empty cluster that is nearest its centre, the lowest index first; in ascending index.
-  private func nearestToCentres(_ clustering: Clustering) -> [(point: Int, cluster: Int, size: Int)] {
-    let distances = clustering.squaredDistances
-    return clustering.members.compactMap { cluster, points in
-      points.min { (distances[$0], $0) < (distances[$1], $1) }.map { ($0, cluster, points.count) }
-    }
-    .sorted { $0.0 < $1.0 }
   }
 
   /// σ² of the median heuristic for both measures, over all layers and pairs of the chosen samples.

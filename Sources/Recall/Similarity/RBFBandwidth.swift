@@ -27,7 +27,7 @@ public enum BandwidthRule: Sendable, Equatable {
     let rules: [BandwidthRule] = [.anchorMedian, .globalMedian, .layerMedian, .dimension]
     if let rule = rules.first(where: { $0.name == name }) {
       self = rule
-    } else if let sigma = Double(name), sigma > 0, sigma.isFinite {
+    } else if let sigma = Double(name), sigma > 0, (sigma * sigma).isNormal {
       self = .sigma(sigma)
     } else {
       return nil
