@@ -2,6 +2,7 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
 
 let package = Package(
   name: "recall",
@@ -16,14 +17,14 @@ let package = Package(
     .target(name: "JSON", dependencies: ["Diagnostics"], swiftSettings: strict),
 
     // Files: they know no model.
-    .target(name: "CDigest"),
+    .target(name: "CDigest", cSettings: strictC),
     .target(name: "Checkpoint", dependencies: ["CDigest", "Diagnostics", "JSON"], swiftSettings: strict),
     .target(name: "Tokenization", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
 
     // The backend contract and the backends.
     .target(name: "Compute", swiftSettings: strict),
-    .target(name: "CBLAS"),
-    .target(name: "CVector", cSettings: [.unsafeFlags(["-O3"])]),  // Debug builds need fast loops as well.
+    .target(name: "CBLAS", cSettings: strictC),
+    .target(name: "CVector", cSettings: strictC + [.unsafeFlags(["-O3"])]),  // Debug builds need fast loops as well.
     .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
 
     // The reference is scalar on purpose; unoptimised it would take minutes.

@@ -12,6 +12,9 @@ public func absolutePath(_ path: String) -> String {
   return "/" + components.joined(separator: "/")
 }
 
+/// The absolute path of the directory that a path is in.
+public func parentDirectory(of path: String) -> String { splitPath(absolutePath(path)).parent }
+
 /// The directory part and the last component of an absolute path.
 func splitPath(_ path: String) -> (parent: String, name: String) {
   guard let slash = path.lastIndex(of: "/") else { return (".", path) }

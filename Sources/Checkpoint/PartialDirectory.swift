@@ -68,7 +68,12 @@ final class PartialDirectory: Sendable {
     // For a moment nothing bears the name, but both directories are whole.
     let replaced = output + ".replaced"
     try move(output, to: replaced)
-    try move(path, to: output)
+    do throws(Failure) {
+      try move(path, to: output)
+    } catch {
+      try move(replaced, to: output)
+      throw error
+    }
     try removeDirectory(replaced)
   }
 

@@ -61,7 +61,7 @@ public struct HierarchicalMerge {
     let typical = try timings.measure("select") {
       try typicalSamples(
         of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: stateBudget,
-        scratchDirectory: parent(of: writer.output))
+        scratchDirectory: parentDirectory(of: writer.output))
     }
     let written = Tally()
     let total = plan.outputByteCount
@@ -171,7 +171,7 @@ public struct HierarchicalMerge {
       return left.file.model.utf8.lexicographicallyPrecedes(right.file.model.utf8)
     }
     let extracts = files.map(\.file)
-    try checkExtractsFit(extracts)
+    try HiddenStateFile.checkAgreement(of: extracts)
     let anchorIndex = files.firstIndex(where: \.isAnchor)
     let reference = anchorIndex.map { extracts[$0] } ?? extracts[0]
     if recipe.weighing.bandwidth == .anchorMedian, reference.selection == nil {
@@ -222,10 +222,8 @@ public struct HierarchicalMerge {
   ) throws -> MergeReport {
     var report = report
     var timings = StageTimings()
-    let models = try report.models.map { merged throws(Failure) in
-      try Model(directory: relocated(merged.path, candidates: moved, report: path))
-    }
-    let reference = try self.reference(of: report, models: models)
+    let models = try MergeModels.open(report, from: path, moved: moved)
+    let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
     try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path) + [path])
     let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
@@ -326,54 +324,4 @@ public struct HierarchicalMerge {
       expected: "\(header.model), which selected the samples", got: anchor,
       advice: "Select with this anchor, or choose another --bandwidth.")
   }
-
-  private func checkExtractsFit(_ extracts: [HiddenStateFile]) throws(Failure) {
-    guard let first = extracts.first, extracts.count > 1 else {
-      throw Failure(
-        .usage, operation: "weigh", subject: "--model", expected: "at least two extracts", got: "\(extracts.count)")
-    }
-    for extract in extracts.dropFirst() {
-      let facts: [(String, String, String)] = [
-        ("samples", extract.samplesJSON.compact, first.samplesJSON.compact),
-        ("pooling", extract.pooling.rawValue, first.pooling.rawValue),
-        ("max tokens", "\(extract.maxTokens)", "\(first.maxTokens)"),
-        ("selection", "\(extract.selection?.json.compact ?? "none")", "\(first.selection?.json.compact ?? "none")"),
-        ("layers", "\(extract.layers.count)", "\(first.layers.count)"),
-        ("width", "\(extract.layers[0].width)", "\(first.layers[0].width)"),
-      ]
-      guard let (what, got, expected) = facts.first(where: { $0.1 != $0.2 }) else { continue }
-      throw Failure(
-        .badData, operation: "weigh", subject: "the extract of \(extract.model)",
-        expected: "the same \(what) as in that of \(first.model) (\(expected.prefix(60)))", got: String(got.prefix(60)),
-        advice: "Extract all models over one file of samples with the same options.")
-    }
-  }
-
-  private func relocated(_ path: String, candidates: [String], report: String) throws(Failure) -> String {
-    guard !candidates.isEmpty else { return path }
-    let absolute = candidates.map(absolutePath)
-    let name = path.split(separator: "/").last
-    let matches = absolute.contains(path) ? [path] : absolute.filter { $0.split(separator: "/").last == name }
-    guard let match = matches.first, Set(matches).count == 1 else {
-      throw Failure(
-        .usage, operation: "fuse", subject: "--model", expected: "one that is \(path) of \(report)",
-        got: matches.isEmpty ? "none of that name" : matches.joined(separator: ", "),
-        advice: "Name every model of the weights by --anchor or --model, or none when they have not moved.")
-    }
-    return match
-  }
-
-  /// The model that gives layout and configuration: the anchor, else the base, else the first model.
-  private func reference(of report: MergeReport, models: [Model]) throws(Failure) -> Model {
-    if let anchor = report.models.firstIndex(where: \.isAnchor) { return models[anchor] }
-    guard
-      let path = recipe.base ?? recipe.typicalFrom ?? report.recipe["base"]?.string
-        ?? report.recipe["typicalFrom"]?.string
-    else { return models[0] }
-    let base = try Model(directory: path)
-    return models.first { $0.path == base.path } ?? base
-  }
 }
-
-/// The directory that holds a path.
-func parent(of path: String) -> String { URL(fileURLWithPath: path).deletingLastPathComponent().path }

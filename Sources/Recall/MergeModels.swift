@@ -102,3 +102,53 @@ public struct MergeModels: Sendable {
     }
   }
 }
+
+// MARK: Models that were weighed before
+
+extension MergeModels {
+  /// Opens the models of a report in its order.
+  ///
+  /// - Parameters:
+  ///   - report: The weights, and where the models were.
+  ///   - path: The report's file, for errors.
+  ///   - moved: Where models are now; matched by path, else by directory name. Empty when none has moved.
+  /// - Returns: The models.
+  /// - Throws: `Failure` for a model that cannot be found or opened, and for a place that is no model of the report.
+  static func open(_ report: MergeReport, from path: String, moved: [String]) throws(Failure) -> [Model] {
+    let places = try report.models.map { model throws(Failure) in
+      try relocated(model.path, candidates: moved, report: path)
+    }
+    if let stranger = moved.first(where: { !places.contains(absolutePath($0)) }) {
+      throw Failure(
+        .usage, operation: "fuse", subject: "--model", expected: "only models of \(path)", got: stranger)
+    }
+    return try places.map { place throws(Failure) in try Model(directory: place) }
+  }
+
+  private static func relocated(_ path: String, candidates: [String], report: String) throws(Failure) -> String {
+    guard !candidates.isEmpty else { return path }
+    let absolute = candidates.map(absolutePath)
+    let name = path.split(separator: "/").last
+    let matches = absolute.contains(path) ? [path] : absolute.filter { $0.split(separator: "/").last == name }
+    guard let match = matches.first, Set(matches).count == 1 else {
+      throw Failure(
+        .usage, operation: "fuse", subject: "--model", expected: "one that is \(path) of \(report)",
+        got: matches.isEmpty ? "none of that name" : matches.joined(separator: ", "),
+        advice: "Name every model of the weights by --anchor or --model, or none when they have not moved.")
+    }
+    return match
+  }
+
+  /// The model that gives layout and configuration: the anchor, else the base, else the first model.
+  ///
+  /// - Throws: `Failure` when the base cannot be opened.
+  static func reference(of report: MergeReport, models: [Model], named name: String?) throws(Failure) -> Model {
+    if let anchor = report.models.firstIndex(where: \.isAnchor) { return models[anchor] }
+    guard
+      let path = name ?? report.recipe["base"]?.string
+        ?? report.recipe["typicalFrom"]?.string
+    else { return models[0] }
+    let base = try Model(directory: path)
+    return models.first { $0.path == base.path } ?? base
+  }
+}

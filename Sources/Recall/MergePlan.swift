@@ -54,6 +54,8 @@ public struct MergePlan: Sendable {
     let models = inputs.models.enumerated().map { index, model in
       "  \(model.path)\(index == inputs.anchor ? "  (anchor)" : "")"
     }
+    let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
+    let again = recipe.weighing.isKnownLayerByLayer ? "" : ", \(byteText(states)) more for the bandwidth"
     return """
       models, in the order of sums:
       \(models.joined(separator: "\n"))
@@ -61,7 +63,7 @@ public struct MergePlan: Sendable {
       architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
       \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
       samples: \(samples) with \(tokens) tokens, \(isSelected ? "selected before" : "\(recipe.typical) to be selected")
-      to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection
+      to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)
       to write: \(byteText(fusion.outputByteCount))
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
       \(byteText(memory.activations)), pieces \(byteText(memory.pieces)), program \(byteText(memory.program))

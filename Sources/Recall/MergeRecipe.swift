@@ -52,14 +52,16 @@ public struct MergeRecipe: Sendable, Equatable {
   /// Distance, bandwidth and temperature.
   public var weighing = WeighingRule(distance: .relative, bandwidth: .anchorMedian, temperature: 1)
   /// Seeds the clustering.
-  public var seed: UInt64 = 0
+  public var seed = 0
   /// The type of fused tensors; `nil` for that of the reference, tensor by tensor.
   public var elementType: ElementType?
   /// Whether NaNs and infinities are let through.
   public var allowsNonFinite = false
 
-  /// The longest text in tokens where nothing else is said.
-  public static let defaultMaxTokens = 512
+  /// `pooling`, or the mean where nothing is said.
+  var poolingOrDefault: Pooling { pooling ?? .mean }
+  /// `maxTokens`, or 512 where nothing is said.
+  var maxTokensOrDefault: Int { maxTokens ?? 512 }
 
   /// A recipe with the defaults and no models.
   public init() {}
@@ -93,9 +95,9 @@ public struct MergeRecipe: Sendable, Equatable {
       "method": "recall", "anchor": optional(anchor), "models": .array(models.sorted().map(JSONValue.string)),
       "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
       "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
-      "pooling": .string((pooling ?? .mean).rawValue), "maxTokens": .integer(maxTokens ?? Self.defaultMaxTokens),
+      "pooling": .string(poolingOrDefault.rawValue), "maxTokens": .integer(maxTokensOrDefault),
       "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
-      "temperature": .double(weighing.temperature), "seed": .integer(Int(clamping: seed)),
+      "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]
   }

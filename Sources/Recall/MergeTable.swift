@@ -9,11 +9,7 @@ extension MergeReport {
     let numbers = typicalSamples.compactMap { $0["index"]?.integer }.map(String.init).joined(separator: " ")
     let head = ["layer"] + labels.map { "S \($0)" } + labels.map { "w \($0)" }
     let rows = layers.map { layer in
-      let similarities = models.indices.map { index in
-        let row = layer.similarity.values[index]
-        if let anchor { return row[anchor] }
-        return models.count == 1 ? 1 : (row.reduce(0, +) - row[index]) / Double(models.count - 1)
-      }
+      let similarities = layer.similarity.scores(anchor: anchor)
       return [layer.layer.name] + (similarities + layer.weights).map { fixed($0, digits: 4) }
     }
     return """

@@ -48,7 +48,7 @@ enum CommonOptions {
         got: isDirectory.boolValue ? "a directory" : "a file",
         advice: "Choose another output or replace a file with --overwrite.")
     }
-    let parent = URL(fileURLWithPath: output).deletingLastPathComponent().path
+    let parent = parentDirectory(of: output)
     guard FileManager.default.isWritableFile(atPath: parent) else {
       throw Failure(
         .cannotCreate, operation: "write the output", subject: output, expected: "a directory that may be written",

@@ -145,8 +145,3 @@ extension TypicalSamples {
     ([header.json] + samples.map(\.sample.json)).map { $0.compact + "\n" }.joined()
   }
 }
-
-/// The directory that a file will be in.
-private func parentDirectory(of path: String) -> String {
-  URL(fileURLWithPath: absolutePath(path)).deletingLastPathComponent().path
-}

@@ -65,7 +65,7 @@ enum RecipeOptions {
       options.parsed("--cluster-layer", "last or a block", MergeRecipe.ClusterLayer.init(name:)))
     try set(&recipe, \.pooling, options.parsed("--pooling", "mean or last", Pooling.init(rawValue:)))
     try set(&recipe, \.maxTokens, options.parsed("--max-tokens", "a positive whole number", positive))
-    try set(&recipe, \.seed, options.parsed("--seed", "a whole number", seed))
+    try set(&recipe, \.seed, options.parsed("--seed", "a whole number") { Int($0) })
     try set(
       &recipe, \.weighing.distance,
       options.parsed("--distance", "relative or absolute", DistanceMeasure.init(rawValue:)))
@@ -152,7 +152,7 @@ enum RecipeOptions {
       recipe.weighing.temperature = try value("a positive number") {
         $0.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
       }
-    case "seed": recipe.seed = try value("a whole number") { $0.integer.flatMap(UInt64.init(exactly:)) }
+    case "seed": recipe.seed = try value("a whole number", \.integer)
     case "dtype":
       recipe.elementType = try value("float32, float16 or bfloat16") { $0.string.flatMap(elementType) }
     case "allowNonFinite": recipe.allowsNonFinite = try value("true or false", \.bool)
@@ -172,8 +172,6 @@ enum RecipeOptions {
   private static func method(_ text: String) -> String? { text == "recall" ? text : nil }
 
   private static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }
-
-  private static func seed(_ text: String) -> UInt64? { Int(text).flatMap(UInt64.init(exactly:)) }
 
   private static func temperature(_ text: String) -> Double? {
     Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }

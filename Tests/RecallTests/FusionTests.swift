@@ -23,7 +23,7 @@ import Testing
       try backend.weightedSum(inputs, weights: backend.download(weights), into: out, nonFinite: counts)
       let host = try backend.allocateHost(byteCount: out.byteCount)
       try backend.download(out, into: host)
-      let expected = try bytes(of: output, in: file)
+      let expected = try file.bytes(of: output)
       let isEqual = host.withBytes(in: 0..<out.byteCount) { span in
         (0..<out.byteCount).allSatisfy { span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) == expected[$0] }
       }
@@ -40,14 +40,5 @@ import Testing
     }
     let type = try #require(ElementType(tensor.type))
     return try Matrix(backend.upload(host), rows: 1, columns: tensor.elementCount, elementType: type)
-  }
-
-  private func bytes(of tensor: TensorRecord, in file: Checkpoint) throws -> [UInt8] {
-    let count = tensor.byteRange.count
-    var contents = [UInt8](repeating: 0, count: count)
-    var span = contents.mutableSpan
-    var destination = span.mutableBytes
-    try file.read(tensor, bytes: 0..<count, into: &destination)
-    return contents
   }
 }

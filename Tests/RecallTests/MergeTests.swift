@@ -121,7 +121,7 @@ import Testing
     for tensor in original.tensors {
       let counterpart = try #require(merged.tensor(named: tensor.name))
       #expect(counterpart.shape == tensor.shape && counterpart.type == tensor.type)
-      let (before, after) = (try bytes(of: tensor, in: original), try bytes(of: counterpart, in: merged))
+      let (before, after) = (try original.bytes(of: tensor), try merged.bytes(of: counterpart))
       if tensor.type == .float32 {
         // Three times a third of a float32 may miss by one unit in the last place.
         #expect(zip(floats(before), floats(after)).allSatisfy { abs($0 - $1) <= $0.ulp })
@@ -171,14 +171,14 @@ import Testing
       let layer = try #require(assignment.layer(of: tensor.name))
       let weights = try #require(weights[layer]).map(Float.init)
       let inputs = try models.map { model in
-        bfloats(try bytes(of: try #require(model.tensor(named: tensor.name)), in: model))
+        bfloats(try model.bytes(of: try #require(model.tensor(named: tensor.name))))
       }
       let expected = inputs[0].indices.map { element in
         var sum = weights[0] * inputs[0][element]
         for (weight, input) in zip(weights, inputs).dropFirst() { sum = sum.addingProduct(weight, input[element]) }
         return roundedToBFloat16(sum)
       }
-      #expect(bfloats(try bytes(of: tensor, in: merged)) == expected, "\(tensor.name)")
+      #expect(bfloats(try merged.bytes(of: tensor)) == expected, "\(tensor.name)")
     }
     for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"] {
       #expect(try readFile("\(directory("out"))/\(name)") == readFile("\(Fixtures.sibling("third"))/\(name)"))
@@ -226,7 +226,7 @@ import Testing
     let writer = try CheckpointWriter(
       output: copy, shards: [ShardLayout(fileName: "model.safetensors", tensors: layouts)])
     for tensor in checkpoint.tensors {
-      let values = bfloats(try bytes(of: tensor, in: checkpoint)).map(Double.init)
+      let values = bfloats(try checkpoint.bytes(of: tensor)).map(Double.init)
       let span = values.span
       try writer.write(tensor.name, at: 0, bytes: span.bytes)
     }
@@ -254,15 +254,6 @@ import Testing
           elsewhere, from: "recall.json", moved: Array(moved.dropLast()), into: directory("two"), overwrite: false)
       })
     #expect(refusal.category == .usage)
-  }
-
-  private func bytes(of tensor: TensorRecord, in checkpoint: Checkpoint) throws -> [UInt8] {
-    let count = tensor.byteRange.count
-    var contents = [UInt8](repeating: 0, count: count)
-    var span = contents.mutableSpan
-    var destination = span.mutableBytes
-    try checkpoint.read(tensor, bytes: 0..<count, into: &destination)
-    return contents
   }
 
   private func floats(_ bytes: [UInt8]) -> [Float] {

@@ -64,3 +64,15 @@ public final class TemporaryDirectory {
     return self(name)
   }
 }
+
+extension Checkpoint {
+  /// All bytes of a tensor.
+  public func bytes(of tensor: TensorRecord) throws -> [UInt8] {
+    let count = tensor.byteRange.count
+    var contents = [UInt8](repeating: 0, count: count)
+    var span = contents.mutableSpan
+    var destination = span.mutableBytes
+    try read(tensor, bytes: 0..<count, into: &destination)
+    return contents
+  }
+}

@@ -38,13 +38,12 @@ public struct FusionPlan: Sendable {
     let assignment = LayerAssignment(reference.configuration)
     var shards: [ShardLayout] = []
     var tensors: [PlannedTensor] = []
-    // Readers look for a single file by this name only.
-    let singleName = reference.checkpoint.shards.count == 1 ? "model.safetensors" : nil
-    for shard in reference.checkpoint.shards {
-      let planned = try shard.header.tensors.map { tensor throws(Failure) in
-        try FusionPlan.plan(tensor, models: models, assignment: assignment, elementType: elementType)
+    for shard in reference.checkpoint.layout {
+      let planned = try shard.tensors.map { tensor throws(Failure) in
+        try FusionPlan.plan(
+          tensor, models: models, reference: reference, assignment: assignment, elementType: elementType)
       }
-      shards.append(ShardLayout(fileName: singleName ?? shard.fileName, tensors: planned.map(\.layout)))
+      shards.append(ShardLayout(fileName: shard.fileName, tensors: planned.map(\.layout)))
       tensors += planned
     }
     self.models = models
@@ -73,14 +72,19 @@ public struct FusionPlan: Sendable {
   }
 
   private static func plan(
-    _ tensor: TensorRecord, models: [Model], assignment: LayerAssignment, elementType: ElementType?
+    _ tensor: TensorLayout, models: [Model], reference: Model, assignment: LayerAssignment, elementType: ElementType?
   ) throws(Failure) -> PlannedTensor {
-    let stored = TensorLayout(name: tensor.name, type: tensor.type, shape: tensor.shape)
+    let original = [reference.checkpoint.tensor(named: tensor.name)].compactMap { $0 }
     guard tensor.type.isFloatingPoint else {
-      return PlannedTensor(layout: stored, rule: .copied(.notFloatingPoint), sources: [tensor])
+      return PlannedTensor(layout: tensor, rule: .copied(.notFloatingPoint), sources: original)
     }
-    guard !LayerAssignment.isRotaryTable(tensor.name), let layer = assignment.layer(of: tensor.name) else {
-      return PlannedTensor(layout: stored, rule: .copied(.rotaryTable), sources: [tensor])
+    guard !LayerAssignment.isRotaryTable(tensor.name) else {
+      return PlannedTensor(layout: tensor, rule: .copied(.rotaryTable), sources: original)
+    }
+    guard let layer = assignment.layer(of: tensor.name) else {
+      throw Failure(
+        .badData, operation: "plan the fusion", subject: "tensor \(tensor.name)", expected: "a tensor of some layer",
+        got: "one of none")
     }
     let sources = try models.map { model throws(Failure) in
       guard let source = model.source(of: tensor.name), source.shape == tensor.shape else {

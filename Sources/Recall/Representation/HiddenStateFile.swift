@@ -107,4 +107,29 @@ public struct HiddenStateFile: Sendable {
         values: Array(tensor.values[number * size..<(number + 1) * size]))
     }
   }
+
+  /// Makes sure that extracts are of the same samples and options, so that they can be weighed together.
+  ///
+  /// - Throws: `Failure` that names the extract and the difference.
+  static func checkAgreement(of extracts: [HiddenStateFile]) throws(Failure) {
+    guard let first = extracts.first, extracts.count > 1 else {
+      throw Failure(
+        .usage, operation: "weigh", subject: "--model", expected: "at least two extracts", got: "\(extracts.count)")
+    }
+    for extract in extracts.dropFirst() {
+      let facts: [(String, String, String)] = [
+        ("samples", extract.samplesJSON.compact, first.samplesJSON.compact),
+        ("pooling", extract.pooling.rawValue, first.pooling.rawValue),
+        ("max tokens", "\(extract.maxTokens)", "\(first.maxTokens)"),
+        ("selection", "\(extract.selection?.json.compact ?? "none")", "\(first.selection?.json.compact ?? "none")"),
+        ("layers", "\(extract.layers.count)", "\(first.layers.count)"),
+        ("width", "\(extract.layers[0].width)", "\(first.layers[0].width)"),
+      ]
+      guard let (what, got, expected) = facts.first(where: { $0.1 != $0.2 }) else { continue }
+      throw Failure(
+        .badData, operation: "weigh", subject: "the extract of \(extract.model)",
+        expected: "the same \(what) as in that of \(first.model) (\(expected.prefix(60)))", got: String(got.prefix(60)),
+        advice: "Extract all models over one file of samples with the same options.")
+    }
+  }
 }

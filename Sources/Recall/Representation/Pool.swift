@@ -36,8 +36,8 @@ struct Pool {
         try Pool.agree("--cluster-layer", recipe.clusterLayer.name, used.clusterLayer.name, path: path)
       }
     }
-    pooling = file.selection?.pooling ?? recipe.pooling ?? .mean
-    maxTokens = file.selection?.maxTokens ?? recipe.maxTokens ?? MergeRecipe.defaultMaxTokens
+    pooling = file.selection?.pooling ?? recipe.poolingOrDefault
+    maxTokens = file.selection?.maxTokens ?? recipe.maxTokensOrDefault
     let encoder = SampleEncoder(
       tokenizer: reference.tokenizer, configuration: reference.configuration, maxTokens: maxTokens,
       model: reference.path)

@@ -173,14 +173,14 @@ public struct SelectionHeader: Sendable, Equatable {
   /// Where texts were cut, in tokens.
   public var maxTokens: Int
   /// The seed of the clustering.
-  public var seed: UInt64
+  public var seed: Int
   /// The median distance between the selected samples over all layers, by measure: σ² of `anchor-median`; an absent one
   /// means that no distance was positive.
   public var anchorMedian: [DistanceMeasure: Double]
 
   /// Describes a selection.
   public init(
-    model: String, clusterLayer: String, pooling: Pooling, maxTokens: Int, seed: UInt64,
+    model: String, clusterLayer: String, pooling: Pooling, maxTokens: Int, seed: Int,
     anchorMedian: [DistanceMeasure: Double]
   ) {
     self.model = model
@@ -211,7 +211,7 @@ public struct SelectionHeader: Sendable, Equatable {
     guard let maxTokens = json["maxTokens"]?.integer, maxTokens > 0 else {
       throw failure("maxTokens", "a positive whole number")
     }
-    guard let seed = json["seed"]?.integer.flatMap(UInt64.init(exactly:)) else { throw failure("seed", "a number") }
+    guard let seed = json["seed"]?.integer else { throw failure("seed", "a whole number") }
     var medians: [DistanceMeasure: Double] = [:]
     for measure in DistanceMeasure.allCases {
       // An explicit null says that no distance was positive; a missing number says that something was lost.
@@ -233,7 +233,7 @@ public struct SelectionHeader: Sendable, Equatable {
   public var json: JSONValue {
     [
       "recall": .string(SelectionHeader.format), "model": .string(model), "clusterLayer": .string(clusterLayer),
-      "pooling": .string(pooling.rawValue), "maxTokens": .integer(maxTokens), "seed": .integer(Int(seed)),
+      "pooling": .string(pooling.rawValue), "maxTokens": .integer(maxTokens), "seed": .integer(seed),
       "anchorMedian": .object(
         JSONObject(
           DistanceMeasure.allCases.map { measure in

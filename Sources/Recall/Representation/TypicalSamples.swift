@@ -59,7 +59,8 @@ public struct TypicalSampleSelection {
       lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget)
     for (number, range) in passes.enumerated() {
       let walk = try LayerWalk(
-        [model], digests: [digest], samples: SampleBatches(Array(pool[range]), on: backend), pooling: pooling,
+        [model], digests: [digest], samples: SampleBatches(Array(pool[range]), on: backend),
+        pooling: recipe.poolingOrDefault,
         on: backend)
       var layer = 0
       try walk.run { _, states, _ in
@@ -69,13 +70,13 @@ public struct TypicalSampleSelection {
       }
     }
     let points = try representations.load(layer: clusterBlock + 1, samples: Array(pool.indices))
-    let clustering = try KMeans(clusterCount: recipe.typical, seed: recipe.seed).cluster(
+    let clustering = try KMeans(clusterCount: recipe.typical, seed: UInt64(bitPattern: Int64(recipe.seed))).cluster(
       backend.upload(points, columns: configuration.hiddenSize), on: backend)
     let chosen = clustering.representatives
     return TypicalSamples(
       header: SelectionHeader(
-        model: model.path, clusterLayer: Layer.block(clusterBlock).name, pooling: pooling,
-        maxTokens: recipe.maxTokens ?? MergeRecipe.defaultMaxTokens, seed: recipe.seed,
+        model: model.path, clusterLayer: Layer.block(clusterBlock).name, pooling: recipe.poolingOrDefault,
+        maxTokens: recipe.maxTokensOrDefault, seed: recipe.seed,
         anchorMedian: try medians(of: chosen.map(\.point), in: representations, layers: layers.count)),
       samples: chosen.map { representative in
         var sample = pool[representative.point].sample
@@ -84,8 +85,6 @@ public struct TypicalSampleSelection {
         return EncodedSample(sample: sample, tokens: pool[representative.point].tokens)
       })
   }
-
-  private var pooling: Pooling { recipe.pooling ?? .mean }
 
   private var clusterBlock: Int {
     switch recipe.clusterLayer {

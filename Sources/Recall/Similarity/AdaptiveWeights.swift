@@ -8,11 +8,7 @@ import Foundation
 ///   - temperature: T, positive.
 /// - Returns: One positive weight per model; they sum to 1.
 public func adaptiveWeights(_ similarity: InterModelSimilarity, anchor: Int?, temperature: Double) -> [Double] {
-  let models = similarity.values.count
-  let scores = similarity.values.enumerated().map { i, row in
-    if let anchor { return row[anchor] }
-    return models == 1 ? 1 : (row.reduce(0, +) - row[i]) / Double(models - 1)
-  }
+  let scores = similarity.scores(anchor: anchor)
   // The largest exponent is made zero so that a low temperature cannot overflow.
   let highest = scores.max() ?? 0
   let exponentials = scores.map { exp(($0 - highest) / temperature) }

@@ -20,6 +20,14 @@ public struct InterModelSimilarity: Sendable, Equatable {
     }
   }
 
+  /// `S_i`, what the weight of each model follows from: its similarity to the anchor, without one the mean over the others.
+  public func scores(anchor: Int?) -> [Double] {
+    values.enumerated().map { i, row in
+      if let anchor { return row[anchor] }
+      return row.count == 1 ? 1 : (row.reduce(0, +) - row[i]) / Double(row.count - 1)
+    }
+  }
+
   /// Takes similarities that were computed before.
   public init(values: [[Double]]) { self.values = values }
 }
