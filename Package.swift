@@ -53,7 +53,7 @@ let package = Package(
       name: "RecallTests",
       dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "CommandTests", dependencies: ["TestSupport", "recall"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["Checkpoint", "TestSupport", "recall"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

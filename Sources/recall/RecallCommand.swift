@@ -26,7 +26,7 @@ struct RecallCommand {
     } catch let failure as Failure {
       end(failure.description, code: failure.category.exitCode)
     } catch let error as DeviceError {
-      end("device: \(error)", code: error.exitCode)
+      end("device: \(error)\(error.advice)", code: error.exitCode)
     } catch {
       end("\(error)", code: Failure.Category.internalError.exitCode)
     }
@@ -96,6 +96,11 @@ struct RecallCommand {
 }
 
 extension DeviceError {
+  /// What a user can do, as a sentence to be appended; empty where there is nothing to say.
+  var advice: String {
+    code == .outOfMemory ? ". Give a smaller --memory, fewer models, or fewer and shorter samples." : ""
+  }
+
   /// The exit code of a command that a device failed.
   var exitCode: Int32 {
     switch code {

@@ -1,3 +1,4 @@
+import Checkpoint
 import Foundation
 import TestSupport
 import Testing
@@ -152,6 +153,21 @@ import Testing
     try expectRefusal(model: copy, code: 65, naming: [copy, "tensor ", "NaN"])
     let outcome = try RecallProcess.run(["inspect", "--model", copy])
     #expect(outcome.code == 0)
+  }
+
+  @Test("values that are not finite pass where that is allowed and no hidden state depends on them")
+  func allowedNonFinite() throws {
+    let head = try #require(try Checkpoint(directory: Fixtures.sibling("first")).tensor(named: "lm_head.weight"))
+    let start = head.byteRange.lowerBound
+    let copy = try damaged("model.safetensors") { $0.replaceSubrange(start..<start + 2, with: [0x80, 0x7F]) }
+    try expectRefusal(model: copy, code: 65, naming: [copy, "lm_head.weight", "1 that are NaN", "--allow-non-finite"])
+    let outcome = try RecallProcess.run([
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", copy, "--samples", Fixtures.siblingSamples,
+      "--typical", "3", "--output", directory("allowed"), "--allow-non-finite",
+    ])
+    #expect(outcome.code == 0, "\(outcome.diagnostics)")
+    let report = try String(contentsOfFile: directory("allowed/recall.json"), encoding: .utf8)
+    #expect(report.contains("\"nonFinite\": 1"))
   }
 
   @Test("an output that exists, a leftover, and a place that takes no output")
