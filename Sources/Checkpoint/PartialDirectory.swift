@@ -98,7 +98,7 @@ extension PartialDirectory {
     guard kind == .directory, try holdsModel(output) else {
       throw Failure(
         .cannotCreate, operation: operation, subject: output, expected: "a model directory to replace",
-        got: kind == .directory ? "a directory without a model" : "a file or link",
+        got: kind == .directory ? "a directory that is no model or holds other folders" : "a file or link",
         advice: "Choose another output; --overwrite replaces models only.")
     }
     return true
@@ -107,6 +107,8 @@ extension PartialDirectory {
   /// A mistyped `--overwrite` must not cost anyone a home directory.
   private static func holdsModel(_ directory: String) throws(Failure) -> Bool {
     let names = try fileNames(in: directory)
+    // What has folders in it was not written by a merge alone.
+    guard !names.contains(where: { PathKind("\(directory)/\($0)") == .directory }) else { return false }
     return names.isEmpty || names.contains("config.json") && names.contains { $0.hasSuffix(".safetensors") }
   }
 

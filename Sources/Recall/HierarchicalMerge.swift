@@ -274,9 +274,7 @@ public struct HierarchicalMerge {
     let selection = TypicalSampleSelection(
       model: model, digest: digest, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
       on: backend)
-    return try selection.select(from: pool.samples) { done, total in
-      progress("select", done, of: total, unit: "layers")
-    }
+    return try selection.select(from: pool.samples, progress: progress)
   }
 
   private func weigh(

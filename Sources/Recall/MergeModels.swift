@@ -64,16 +64,19 @@ public struct MergeModels: Sendable {
     models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference)
   }
 
-  /// Makes sure that an output would replace none of what it is made from, nor a directory that holds it.
+  /// Makes sure that an output would be neither one of its inputs, nor hold one, nor lie in one.
   ///
   /// - Throws: `Failure` of category `usage` that names the input.
   public static func checkOutput(_ output: String, isApartFrom inputs: [String]) throws(Failure) {
     func place(_ path: String) -> String { URL(fileURLWithPath: absolutePath(path)).resolvingSymlinksInPath().path }
     let target = place(output)
-    guard let input = inputs.first(where: { place($0) == target || place($0).hasPrefix(target + "/") }) else { return }
+    let overlaps = { (input: String) in
+      input == target || input.hasPrefix(target + "/") || target.hasPrefix(input + "/")
+    }
+    guard let input = inputs.first(where: { overlaps(place($0)) }) else { return }
     throw Failure(
       .usage, operation: "write the output", subject: "--output", expected: "a place apart from the inputs",
-      got: "\(output), which is or holds \(input)", advice: "Inputs are never touched; choose another place.")
+      got: "\(output), which is, holds or lies in \(input)", advice: "Inputs are never touched; choose another place.")
   }
 
   /// Compares what has to agree for two models to be merged: shape, arithmetic and tokenizer.

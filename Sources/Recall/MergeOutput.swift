@@ -70,7 +70,9 @@ struct MergeOutput {
   /// The front matter that model hubs read, what was merged, and the weights.
   private func modelCard(_ report: MergeReport) -> String {
     let names = report.models.map { model in
-      "- `\(model.path)`\(model.isAnchor ? " (anchor)" : "")"
+      // A path may hold what would end the code span or the line.
+      let path = model.path.map { $0 == "`" || $0.isNewline ? " " : $0 }
+      return "- `\(String(path))`\(model.isAnchor ? " (anchor)" : "")"
     }
     let header = report.models.indices.map { "model \($0 + 1)" }.joined(separator: " | ")
     let rows = report.layers.map { layer in

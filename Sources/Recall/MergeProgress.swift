@@ -5,13 +5,13 @@ import Synchronization
 public struct MergeProgress: Sendable {
   /// One message.
   public struct Event: Sendable {
-    /// The stage: `select`, `extract`, `merge`, `fuse`, `finish`.
+    /// The stage: `select`, `cluster`, `extract`, `merge`, `fuse`, `finish`.
     public var stage: String
     /// How much of it is done, in `unit`.
     public var done: Int
     /// How much there is to do.
     public var total: Int
-    /// What is counted: `layers` or `bytes`.
+    /// What is counted: `layers`, `starts` or `bytes`.
     public var unit: String
   }
 

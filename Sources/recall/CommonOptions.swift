@@ -31,22 +31,18 @@ enum CommonOptions {
 
   /// The file that a command is to write, checked before the work that fills it.
   ///
-  /// - Throws: `Failure` when it exists and may not be replaced, has no directory to be in, or is or lies in an input.
+  /// - Throws: `Failure` when it exists and may not be replaced, has no directory to be in, or is, holds or lies in an input.
   static func outputFile(_ options: ParsedOptions, inputs: [String]) throws(Failure) -> String {
     let output = absolutePath(try options.required("--output"))
     try MergeModels.checkOutput(output, isApartFrom: inputs)
-    if let model = inputs.first(where: { output.hasPrefix(absolutePath($0) + "/") }) {
-      throw Failure(
-        .usage, operation: "write the output", subject: "--output", expected: "a place apart from the inputs",
-        got: "\(output) in \(model)", advice: "Inputs are never touched; choose another place.")
-    }
-    var isDirectory: ObjCBool = false
-    let exists = FileManager.default.fileExists(atPath: output, isDirectory: &isDirectory)
-    guard !exists || options.has("--overwrite") && !isDirectory.boolValue else {
+    // The attributes are those of a link itself: a device or a link in /dev must not become a file.
+    let kind = (try? FileManager.default.attributesOfItem(atPath: output))?[.type] as? FileAttributeType
+    let isFile = kind == .typeRegular
+    guard kind == nil || options.has("--overwrite") && isFile else {
       throw Failure(
         .cannotCreate, operation: "write the output", subject: output, expected: "nothing at this path",
-        got: isDirectory.boolValue ? "a directory" : "a file",
-        advice: "Choose another output or replace a file with --overwrite.")
+        got: isFile ? "a file" : "a directory, link or device",
+        advice: isFile ? "Choose another output or replace the file with --overwrite." : "Choose another output.")
     }
     let parent = parentDirectory(of: output)
     guard FileManager.default.isWritableFile(atPath: parent) else {

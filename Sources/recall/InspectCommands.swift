@@ -3,7 +3,6 @@ import Diagnostics
 import Foundation
 import JSON
 import Recall
-import Tokenization
 
 extension Command {
   /// What a model directory holds.
@@ -14,29 +13,32 @@ extension Command {
     let path = absolutePath(try options.required("--model"))
     let checkpoint = try Checkpoint(directory: path)
     let configuration = try JSONValue(parsing: readFile("\(path)/config.json"), from: "\(path)/config.json")
-    print("model         \(path)")
-    print("architecture  \(configuration["model_type"]?.string ?? "unknown")")
+    try printLine("model         \(path)")
+    try printLine("architecture  \(configuration["model_type"]?.string ?? "unknown")")
     do {
       let known = try ModelConfiguration(json: configuration, path: "\(path)/config.json")
-      print("blocks        \(known.blockCount)")
-      print("width         \(known.hiddenSize), feed-forward \(known.intermediateSize)")
-      print("heads         \(known.queryHeads) of \(known.headDimension), \(known.keyValueHeads) for keys and values")
-      print("vocabulary    \(known.vocabularySize)\(known.tiesHead ? ", head tied to the embedding" : "")")
-      print("positions     \(known.maximumPositions)")
+      try printLine("blocks        \(known.blockCount)")
+      try printLine("width         \(known.hiddenSize), feed-forward \(known.intermediateSize)")
+      try printLine(
+        "heads         \(known.queryHeads) of \(known.headDimension), \(known.keyValueHeads) for keys and values")
+      try printLine("vocabulary    \(known.vocabularySize)\(known.tiesHead ? ", head tied to the embedding" : "")")
+      try printLine("positions     \(known.maximumPositions)")
       let windows = Set(known.windows.compactMap { $0 }).sorted()
       if let window = windows.first {
-        print("window        \(window) tokens in \(known.windows.compactMap { $0 }.count) blocks")
+        try printLine("window        \(window) tokens in \(known.windows.compactMap { $0 }.count) blocks")
       }
-    } catch {
-      print("not mergeable \(error)")
+    } catch let failure as Failure {
+      try printLine("not mergeable \(failure)")
     }
-    print("parameters    \(checkpoint.tensors.reduce(0) { $0 + $1.elementCount })")
-    print("\n" + aligned([["element type", "tensors", "parameters", "bytes"]] + types(of: checkpoint.tensors)))
+    try printLine("parameters    \(checkpoint.tensors.reduce(0) { $0 + $1.elementCount })")
+    try printLine("\n" + aligned([["element type", "tensors", "parameters", "bytes"]] + types(of: checkpoint.tensors)))
     let shards = checkpoint.shards.map { shard in
       [shard.fileName, "\(shard.header.tensors.count)", byteText(shard.byteCount)]
     }
-    print("\n" + aligned([["shard", "tensors", "size"]] + shards))
-    for name in checkpoint.unindexedTensors { print("\nwarning: the index does not mention the tensor \(name)") }
+    try printLine("\n" + aligned([["shard", "tensors", "size"]] + shards))
+    for name in checkpoint.unindexedTensors {
+      try printLine("\nwarning: the index does not mention the tensor \(name)")
+    }
   }
 
   /// The token identifiers of samples, as the forward pass gets them.
@@ -49,7 +51,7 @@ extension Command {
         name: "--max-tokens", placeholder: "N", help: "where texts are cut, special tokens included (default: nowhere)"),
     ]
   ) { options in
-    let tokenizer = try Tokenizer(file: "\(absolutePath(options.required("--model")))/tokenizer.json")
+    let tokenizer = try Model.tokenizer(at: "\(absolutePath(options.required("--model")))/tokenizer.json")
     let limit = try options.parsed("--max-tokens", "a positive whole number") { text in
       Int(text).flatMap { $0 > 0 ? $0 : nil }
     }
@@ -61,7 +63,7 @@ extension Command {
       case .text(let text): ids = try tokenizer.encode(text, addSpecialTokens: true, truncatedTo: limit)
       }
       let line: JSONValue = ["ids": .array(ids.map { .integer(Int($0)) })]
-      print(line.compact)
+      try printLine(line.compact)
     }
   }
 

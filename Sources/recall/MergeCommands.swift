@@ -21,7 +21,7 @@ extension Command {
     let memory = try CommonOptions.memory(options)
     let device = try CommonOptions.device(options)
     if options.has("--dry-run") {
-      print(try MergePlan(recipe, memoryBudget: memory, output: options.value("--output")).text)
+      try printLine(try MergePlan(recipe, memoryBudget: memory, output: options.value("--output")).text)
       return
     }
     let output = try options.required("--output")
@@ -36,8 +36,8 @@ extension Command {
     }
     printer.finish()
     let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-    print(report.table)
-    print("\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
+    try printLine(report.table)
+    try printLine("\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
   }
 
   /// The first stage.
@@ -60,7 +60,7 @@ extension Command {
     }
     printer.finish()
     try writeFile(Array(typical.text.utf8), to: output, overwrite: options.has("--overwrite"))
-    print("Selected \(typical.samples.count) typical samples into \(absolutePath(output)).")
+    try printLine("Selected \(typical.samples.count) typical samples into \(absolutePath(output)).")
   }
 
   /// The second stage, once per model.
@@ -84,7 +84,8 @@ extension Command {
     }
     printer.finish()
     try states.write(to: output, overwrite: options.has("--overwrite"))
-    print("Extracted \(states.layers.count) layers of \(states.samples.count) samples into \(absolutePath(output)).")
+    try printLine(
+      "Extracted \(states.layers.count) layers of \(states.samples.count) samples into \(absolutePath(output)).")
   }
 
   /// The third stage.
@@ -105,8 +106,8 @@ extension Command {
     }
     try writeFile(
       Array((JSONValue.object(report.json).formatted + "\n").utf8), to: output, overwrite: options.has("--overwrite"))
-    print(report.table)
-    print("\nWeights are in \(absolutePath(output)).")
+    try printLine(report.table)
+    try printLine("\nWeights are in \(absolutePath(output)).")
   }
 
   /// The last stage.
@@ -135,7 +136,7 @@ extension Command {
         .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
     }
     printer.finish()
-    print("Fused \(report.models.count) models into \(absolutePath(output)).")
+    try printLine("Fused \(report.models.count) models into \(absolutePath(output)).")
   }
 }
 

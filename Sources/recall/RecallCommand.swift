@@ -39,11 +39,11 @@ struct RecallCommand {
         advice: "See recall --help.")
     }
     if ["--help", "-h", "help"].contains(name) {
-      print(overview)
+      try printLine(overview)
       return
     }
     if name == "--version" {
-      print("recall \(version)")
+      try printLine("recall \(version)")
       return
     }
     guard let command = commands.first(where: { $0.name == name }) else {
@@ -54,7 +54,7 @@ struct RecallCommand {
     }
     let rest = Array(arguments.dropFirst())
     if rest.contains("--help") || rest.contains("-h") {
-      print(help(for: command))
+      try printLine(help(for: command))
       return
     }
     try await command.run(ParsedOptions(rest, options: command.options, command: name))

@@ -30,8 +30,15 @@ public final class Model: Sendable {
     configuration = try ModelConfiguration(json: configurationJSON, path: configurationPath)
     checkpoint = try Checkpoint(directory: path)
     let tokenizerPath = "\(path)/tokenizer.json"
-    tokenizer = FileManager.default.fileExists(atPath: tokenizerPath) ? try Tokenizer(file: tokenizerPath) : nil
+    tokenizer = FileManager.default.fileExists(atPath: tokenizerPath) ? try Model.tokenizer(at: tokenizerPath) : nil
     try checkTensors()
+  }
+
+  /// Reads a tokenizer.json.
+  ///
+  /// - Throws: `Failure` that names the file and what is wrong with it.
+  public static func tokenizer(at path: String) throws(Failure) -> Tokenizer {
+    try Tokenizer(json: JSONValue(parsing: readFile(path), from: path, operation: "read the tokenizer"), subject: path)
   }
 
   /// The tensor that plays the part of a name; the embedding stands in for a tied head that is not stored.

@@ -54,3 +54,16 @@ public struct RotaryEmbedding: Sendable, Equatable {
     }
   }
 }
+
+extension RotaryEmbedding: CustomStringConvertible {
+  /// The embedding in the words of config.json.
+  public var description: String {
+    let kind =
+      switch scaling {
+      case .none: "default"
+      case .linear(let factor): "linear by \(factor)"
+      case .llama3(let factor, let low, let high, let positions): "llama3 by \(factor), \(low), \(high), \(positions)"
+      }
+    return "rope_theta \(base), rope_type \(kind)"
+  }
+}

@@ -54,15 +54,20 @@ public struct KMeans {
   /// - Parameters:
   ///   - points: `float32 [n, d]` with n ≥ 1.
   ///   - backend: The device that holds them.
+  ///   - progress: Told the starts that are done, of how many.
   /// - Returns: The best clustering of all starts.
   /// - Throws: `DeviceError`. Cost: about `starts · steps · n · k · d` multiplications.
-  public func cluster(_ points: Matrix, on backend: any ComputeBackend) throws(DeviceError) -> Clustering {
+  public func cluster(
+    _ points: Matrix, on backend: any ComputeBackend, progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(DeviceError) -> Clustering {
     var random = SplitMix64(state: seed)
     var best = try settle(from: spreadCentroids(points, random: &random, on: backend), points, on: backend)
-    for _ in 1..<starts {
+    for start in 1..<starts {
+      progress(start, starts)
       let next = try settle(from: spreadCentroids(points, random: &random, on: backend), points, on: backend)
       if next.inertia < best.inertia { best = next }
     }
+    progress(starts, starts)
     return best
   }
 

@@ -126,7 +126,8 @@ extension Sample {
     } else {
       throw Failure(
         .badData, operation: "read samples", subject: subject, expected: "a \"text\" or an \"input_ids\" member",
-        got: json.object?.members.map { "\"\($0.key)\"" }.joined(separator: ", ") ?? "none")
+        got: json["text"].map { "a text that is \($0.kind)" }
+          ?? json.object?.members.map { "\"\($0.key)\"" }.joined(separator: ", ") ?? "none")
     }
     self.line = line
     guard let position else {

@@ -45,11 +45,11 @@ public struct TypicalSampleSelection {
   ///
   /// - Parameters:
   ///   - pool: The encoded pool, found large enough by `Pool.checkSelection`.
-  ///   - progress: Told the layers that have been passed, of how many.
+  ///   - progress: Told layers that have been passed, then starts of the clustering.
   /// - Returns: The samples and how they were found.
   /// - Throws: `Failure` or `DeviceError`.
   public func select(
-    from pool: [EncodedSample], progress: (Int, Int) -> Void
+    from pool: [EncodedSample], progress: MergeProgress
   ) throws -> TypicalSamples {
     let configuration = model.configuration
     let layers = Layer.all(blocks: configuration.blockCount)
@@ -66,12 +66,13 @@ public struct TypicalSampleSelection {
       try walk.run { _, states, _ in
         try representations.store(backend.download(states[0]), layer: layer, firstSample: range.lowerBound)
         layer += 1
-        progress(number * layers.count + layer, passes.count * layers.count)
+        progress("select", number * layers.count + layer, of: passes.count * layers.count, unit: "layers")
       }
     }
     let points = try representations.load(layer: clusterBlock + 1, samples: Array(pool.indices))
     let clustering = try KMeans(clusterCount: recipe.typical, seed: UInt64(bitPattern: Int64(recipe.seed))).cluster(
-      backend.upload(points, columns: configuration.hiddenSize), on: backend)
+      backend.upload(points, columns: configuration.hiddenSize), on: backend,
+      progress: { progress("cluster", $0, of: $1, unit: "starts") })
     let chosen = clustering.representatives
     return TypicalSamples(
       header: SelectionHeader(
@@ -113,6 +114,7 @@ public struct TypicalSampleSelection {
 /// selection is known only after the last layer.
 private final class RepresentationScratch {
   private let file: FileHandle
+  private let directory: String
   private let samples: Int
   private let width: Int
 
@@ -127,6 +129,7 @@ private final class RepresentationScratch {
     // The open handle keeps the file; without its name nothing is left behind however the process ends.
     try? FileManager.default.removeItem(atPath: path)
     self.file = file
+    self.directory = directory
     self.samples = samples
     self.width = width
   }
@@ -157,8 +160,9 @@ private final class RepresentationScratch {
       return try body(file)
     } catch {
       throw Failure(
-        .inputOutput, operation: "\(operation) the representations of the pool", subject: "temporary file",
-        expected: "room and a sound disk", got: "\(error)")
+        .inputOutput, operation: "\(operation) the representations of the pool",
+        subject: "a temporary file in \(directory)",
+        expected: "room and a sound disk", got: error.localizedDescription)
     }
   }
 }
