@@ -1,5 +1,4 @@
 import Diagnostics
-import Foundation
 import JSON
 
 /// A Hugging Face tokenizer of the byte-pair kind, read from a `tokenizer.json`.
@@ -14,15 +13,6 @@ public struct Tokenizer: Sendable {
   let postProcessor: PostProcessor
   /// The vocabulary's entry for each id that is no added token.
   private let entries: [Int32: Int]
-
-  /// Reads a `tokenizer.json` from disk.
-  ///
-  /// - Parameter path: The file.
-  /// - Throws: `Failure` of category `missingInput` or `inputOutput` when it cannot be read, `badData` when it is not a
-  ///   tokenizer or not one that can be encoded exactly.
-  public init(file path: String) throws(Failure) {
-    try self.init(json: try JSONValue(parsing: try Self.contents(of: path), from: path), subject: path)
-  }
 
   /// Reads a parsed `tokenizer.json`.
   ///
@@ -89,17 +79,6 @@ public struct Tokenizer: Sendable {
         expected: "room for the \(added) tokens that the tokenizer adds to every text", got: "a lower maximum")
     }
     return maximum - added
-  }
-
-  private static func contents(of path: String) throws(Failure) -> [UInt8] {
-    do {
-      return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch {
-      let exists = FileManager.default.fileExists(atPath: path)
-      throw Failure(
-        exists ? .inputOutput : .missingInput, operation: "read the tokenizer", subject: path,
-        expected: "a readable file", got: exists ? error.localizedDescription : "no such file")
-    }
   }
 }
 

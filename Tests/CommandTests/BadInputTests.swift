@@ -212,6 +212,19 @@ import Testing
     #expect(inside.code == 64 && inside.diagnostics.contains("apart from the inputs"))
     #expect(listing(of: input) == untouched)
 
+    let within = try RecallProcess.run(Array(holder.dropLast(2)) + ["\(input)/merged"])
+    #expect(within.code == 64 && listing(of: input) == untouched)
+
+    // Neither a link nor a folder that someone put beside the weights is lost to --overwrite.
+    try FileManager.default.createSymbolicLink(atPath: directory("link"), withDestinationPath: directory("target"))
+    let link = try RecallProcess.run([
+      "extract", "--model", input, "--samples", Fixtures.siblingSamples, "--output", directory("link"), "--overwrite",
+    ])
+    #expect(link.code == 73 && link.diagnostics.contains("link"))
+    try FileManager.default.createDirectory(atPath: directory("made/notes"), withIntermediateDirectories: true)
+    #expect(try RecallProcess.run(arguments + [directory("made"), "--overwrite"]).code == 73)
+    #expect(FileManager.default.fileExists(atPath: directory("made/notes")))
+
     let nowhere = try RecallProcess.run(arguments + [directory("no/such/place")])
     #expect(nowhere.code == 73)
     #expect(nowhere.diagnostics.contains(directory("no/such")))

@@ -90,6 +90,14 @@ import Testing
     }
   }
 
+  @Test("a result that cannot be printed is a failure")
+  func fullStandardOutput() throws {
+    #expect(try RecallProcess.runOnFullDisk(["inspect", "--model", Fixtures.checkpoint("qwen2")]) == 74)
+    #expect(
+      try RecallProcess.runOnFullDisk(
+        ["tokenize", "--model", Fixtures.checkpoint("qwen2"), "--samples", Fixtures.siblingSamples]) == 74)
+  }
+
   @Test("progress is JSON lines where that is asked for")
   func progress() throws {
     let outcome = try RecallProcess.run(mergeArguments(output: directory("out")) + ["--progress", "json"])

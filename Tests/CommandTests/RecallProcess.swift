@@ -16,6 +16,18 @@ struct RecallProcess {
     return bundle.deletingLastPathComponent().appendingPathComponent("recall")
   }()
 
+  /// The exit code of a run whose stdout is a full disk.
+  static func runOnFullDisk(_ arguments: [String]) throws -> Int32 {
+    let process = Process()
+    process.executableURL = program
+    process.arguments = arguments
+    process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+
   /// Runs the program to its end.
   static func run(_ arguments: [String], in directory: String? = nil) throws -> Outcome {
     let process = Process()

@@ -61,15 +61,6 @@ struct TokenizerTests {
     #expect(try tokenizer.encode(String(repeating: "a", count: 60)) == Array(repeating: 0, count: 60))
     #expect(try tokenizer.encode(String(repeating: "a", count: 60) + "bcb").suffix(3) == [3, 2, 1])
   }
-
-  @Test("A file on disk is read; a missing one is a missing input")
-  func files() throws {
-    let path = try Fixtures.path("gpt2.json")
-    #expect(try Tokenizer(file: path).difference(from: try Fixtures.tokenizer("gpt2")) == nil)
-    let missing = failure { try Tokenizer(file: path + ".none") }
-    #expect(missing?.category == .missingInput)
-    #expect(missing?.subject == path + ".none")
-  }
 }
 
 /// The failure that a piece of work throws; nil when it throws nothing or something else.
