@@ -138,6 +138,12 @@ import Testing
     try expectRefusal(typical: "7", code: 65, naming: ["samples.input_ids.jsonl", "at least 7 samples"])
     let nothing = try directory.write("{\"input_ids\": [1]}\n{\"input_ids\": []}\n", to: "nothing.jsonl")
     try expectRefusal(samples: nothing, typical: "1", code: 65, naming: ["nothing.jsonl, line 2", "no"])
+    // Qwen adds no token of its own, so an empty text encodes to none.
+    let silent = try directory.write("{\"text\": \"a\"}\n{\"text\": \"\"}\n", to: "silent.jsonl")
+    let qwen = Fixtures.checkpoint("qwen2")
+    try expectRefusal(
+      anchor: qwen, model: qwen, samples: silent, typical: "1", code: 65,
+      naming: ["silent.jsonl, line 2", "at least one token"])
     let stranger = try directory.write("{\"input_ids\": [1, 99999]}\n", to: "stranger.jsonl")
     try expectRefusal(samples: stranger, typical: "1", code: 65, naming: ["stranger.jsonl, line 1", "99999"])
     let ids = (0..<1000).map { "\($0 % 100)" }.joined(separator: ",")
