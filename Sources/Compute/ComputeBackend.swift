@@ -1,6 +1,7 @@
 /// One device seen as one in-order stream of operations.
 ///
-/// Operations enqueue and return; only `download` and `synchronize` wait, so a failed launch may surface there. Callers own
+/// Operations enqueue and return; only `download`, `Transfer.wait` and `synchronize` wait, so a failed launch may surface
+/// there. Callers own
 /// all memory; no operation allocates behind their back beyond scratch that the backend allocates once and keeps. A
 /// backend is confined to one thread of control by its `DeviceQueue`.
 ///
@@ -21,8 +22,10 @@ public protocol ComputeBackend: AnyObject {
   ///
   /// A device that computes in host memory hands out the same memory.
   func upload(_ host: HostBuffer) throws(DeviceError) -> DeviceBuffer
-  /// Copies a matrix to the start of host memory and waits until it is there.
-  func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError)
+  /// Enqueues a copy of a matrix to the start of host memory, which must be left alone until the transfer has arrived.
+  ///
+  /// Operations that are enqueued later may change the matrix: the copy is of what it holds at this point of the stream.
+  func enqueueDownload(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) -> Transfer
   /// Waits for everything enqueued so far.
   func synchronize() throws(DeviceError)
 
@@ -155,7 +158,28 @@ public struct DeviceDescription: Sendable, Equatable {
   }
 }
 
+/// A copy to host memory on its way.
+public struct Transfer: Sendable {
+  private let arrival: @Sendable () throws(DeviceError) -> Void
+
+  /// A transfer whose arrival a function waits for; the function is called from any thread, any number of times.
+  public init(_ arrival: @escaping @Sendable () throws(DeviceError) -> Void) { self.arrival = arrival }
+
+  /// A transfer that has arrived.
+  public static let arrived = Transfer { () throws(DeviceError) in }
+
+  /// Waits until the bytes are in host memory; may be called from any thread.
+  ///
+  /// - Throws: `DeviceError` when the copy, or an operation before it, failed.
+  public func wait() throws(DeviceError) { try arrival() }
+}
+
 extension ComputeBackend {
+  /// Copies a matrix to the start of host memory and waits until it is there.
+  public func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {
+    try enqueueDownload(matrix, into: host).wait()
+  }
+
   /// Reserves a matrix whose content is undefined.
   public func allocate(rows: Int, columns: Int, _ elementType: ElementType = .float32) throws(DeviceError) -> Matrix {
     let buffer = try allocate(byteCount: rows * columns * elementType.byteCount)

@@ -25,16 +25,17 @@ extension CPUBackend {
     DeviceBuffer(byteCount: host.byteCount, handle: UInt(bitPattern: host.address)) { withExtendedLifetime(host) {} }
   }
 
-  /// Copies a matrix to the start of host memory.
+  /// Copies a matrix to the start of host memory, where it is when the call returns.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` when the host memory is too small.
-  public func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {
+  public func enqueueDownload(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) -> Transfer {
     guard matrix.byteCount <= host.byteCount else {
       throw DeviceError(
         .invalidArgument, operation: "download", expected: "at least \(matrix.byteCount) bytes of host memory",
         got: "\(host.byteCount)")
     }
     memmove(host.address, matrix.address, matrix.byteCount)
+    return .arrived
   }
 }
 
