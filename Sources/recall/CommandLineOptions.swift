@@ -12,19 +12,25 @@ struct CommandOption: Sendable {
   var repeats = false
 }
 
-/// The options that were given to a command.
+/// What was given to a command.
 struct ParsedOptions {
+  /// The arguments that are neither options nor their values, in order; empty for commands that take none.
+  private(set) var operands: [String] = []
   private let command: String
   private var values: [String: [String]] = [:]
 
-  /// Reads `--name value`, `--name=value` and `--switch`.
+  /// Reads `--name value`, `--name=value`, `--switch`, and operands where the command takes them.
   ///
   /// - Throws: `Failure` of category `usage` that names the nearest option for one that does not exist.
-  init(_ arguments: [String], options: [CommandOption], command: String) throws(Failure) {
+  init(_ arguments: [String], options: [CommandOption], command: String, takesOperands: Bool) throws(Failure) {
     self.command = command
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       guard argument.hasPrefix("--"), argument.count > 2 else {
+        if takesOperands, !argument.hasPrefix("-"), !argument.isEmpty {
+          operands.append(argument)
+          continue
+        }
         throw ParsedOptions.failure(
           command, argument, expected: "an option such as \(options[0].name)", got: "\"\(argument)\"")
       }

@@ -5,6 +5,8 @@ import Foundation
 /// A command of the program.
 struct Command: Sendable {
   let name: String
+  /// What stands for its operands in the help; `nil` for a command that takes options only.
+  var operands: String?
   let summary: String
   let options: [CommandOption]
   let run: @Sendable (ParsedOptions) async throws -> Void
@@ -57,7 +59,9 @@ struct RecallCommand {
       try printLine(help(for: command))
       return
     }
-    try await command.run(ParsedOptions(rest, options: command.options, command: name))
+    let takesOperands = command.operands != nil
+    try await command.run(
+      ParsedOptions(rest, options: command.options, command: name, takesOperands: takesOperands))
   }
 
   private static var overview: String {
@@ -82,8 +86,9 @@ struct RecallCommand {
     let lines = zip(heads, command.options).map { head, option in
       "  \(head.padding(toLength: width, withPad: " ", startingAt: 0))  \(option.help)"
     }
+    let usage = (["recall", command.name] + [command.operands].compactMap { $0 }).joined(separator: " ")
     return """
-      recall \(command.name): \(command.summary)
+      \(usage): \(command.summary)
 
       \(lines.joined(separator: "\n"))
       """
