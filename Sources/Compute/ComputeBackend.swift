@@ -26,8 +26,12 @@ public protocol ComputeBackend: AnyObject {
   ///
   /// Operations that are enqueued later may change the matrix: the copy is of what it holds at this point of the stream.
   func enqueueDownload(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) -> Transfer
+  /// Copies a matrix into another of the same shape and element type, as fast as the device's memory allows.
+  func copy(_ source: Matrix, into destination: Matrix) throws(DeviceError)
   /// Waits for everything enqueued so far.
   func synchronize() throws(DeviceError)
+  /// Enqueues operations, waits for them, and gives the time between two events around them where the device has events.
+  func time(_ operations: () throws(DeviceError) -> Void) throws(DeviceError) -> DeviceTime
 
   // MARK: Hidden states
 
@@ -136,26 +140,6 @@ public enum Pooling: String, Sendable, CaseIterable {
   case mean
   /// The state of the last token.
   case last
-}
-
-/// What a device is, for people and for planning.
-public struct DeviceDescription: Sendable, Equatable {
-  /// The backend, such as `cpu`.
-  public var backend: String
-  /// The device's own name.
-  public var name: String
-  /// The device's memory in bytes.
-  public var memory: Int
-  /// Libraries and instruction sets in use, one phrase each.
-  public var details: [String]
-
-  /// Describes a device.
-  public init(backend: String, name: String, memory: Int, details: [String]) {
-    self.backend = backend
-    self.name = name
-    self.memory = memory
-    self.details = details
-  }
 }
 
 /// A copy to host memory on its way.

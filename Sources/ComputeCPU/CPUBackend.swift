@@ -62,7 +62,8 @@ public final class CPUBackend: ComputeBackend {
     blas = search.library
     workerScratch = (0..<threads).map { _ in Scratch() }
     device = DeviceDescription(
-      backend: "cpu", name: Processor.name, memory: HostMemory.total,
+      backend: "cpu", name: Processor.name, kind: .processor, memory: HostMemory.total, freeMemory: HostMemory.free,
+      nativeTypes: [.float64, .float32],
       details: [threads == 1 ? "1 thread" : "\(threads) threads", String(cString: loops.name), search.explanation])
   }
 

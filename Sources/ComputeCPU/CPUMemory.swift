@@ -37,6 +37,22 @@ extension CPUBackend {
     memmove(host.address, matrix.address, matrix.byteCount)
     return .arrived
   }
+
+  /// Copies a matrix into another, on all threads.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes or element types that differ.
+  public func copy(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "copy")
+    try check.matrix(destination, "destination", rows: source.rows, columns: source.columns, [source.elementType])
+
+    let (input, output) = (source.address, destination.address)
+    workers.forEach(source.byteCount, grain: Self.copyGrain) { _, piece in
+      memmove(output + piece.lowerBound, input + piece.lowerBound, piece.count)
+    }
+  }
+
+  /// The bytes of one piece of a copy: enough for the C library to write past the caches, where it can.
+  private static let copyGrain = 8 << 20
 }
 
 extension Matrix {

@@ -95,6 +95,8 @@ import Testing
   func elementwise() throws {
     let (x, y) = (try floats(2, 6), try floats(3, 4))
     _ = try refusal { try backend.add(x, to: y) }
+    _ = try refusal { try backend.copy(x, into: y) }
+    _ = try refusal { try backend.copy(x, into: backend.allocate(rows: x.rows, columns: x.columns, .int32)) }
     _ = try refusal { try backend.gatedActivation(.silu, gate: x, up: y, into: x) }
     _ = try refusal { try backend.pairedSquaredDistances(x, y, into: floats(2, 1)) }
     _ = try refusal { try backend.convert(x, into: y) }

@@ -14,6 +14,7 @@ extension OperationCase {
       cases.append(weightedSumOfAnything(Array(repeating: output, count: 2), output))
       cases += floatingTypes.map { convert($0, to: output) }
     }
+    cases += ElementType.allCases.flatMap { type in [0, 1, 10_007].map { copy(type, count: $0) } }
     cases.append(weightedSum(Array(repeating: .bfloat16, count: 16), .bfloat16, rows: 7, columns: 331))
     cases.append(weightedSumOfAnything([.float64, .float16, .bfloat16, .float32], .float16))
     return cases
@@ -74,6 +75,20 @@ extension OperationCase {
       let (input, out) = (try bench.input(matrix), try bench.output(1, count, destination))
       try bench.perform { () throws(DeviceError) in try bench.backend.convert(input, into: out) }
       try bench.expect(out, Reference.convert(matrix, to: destination))
+    }
+  }
+
+  static func copy(_ type: ElementType, count: Int) -> OperationCase {
+    OperationCase(
+      "copy", "[1, \(count)]", type: type.rawValue, tolerance: .exact, flops: 0, bytes: 2 * count * type.byteCount
+    ) { bench throws(DeviceError) in
+      let values =
+        type == .int32
+        ? bench.numbers.integers(count, below: 1 << 30).values : bench.numbers.matrix(1, count, type).values
+      let row = HostMatrix(rows: 1, columns: count, type, values: values)
+      let (input, out) = (try bench.input(row), try bench.output(1, count, type))
+      try bench.perform { () throws(DeviceError) in try bench.backend.copy(input, into: out) }
+      try bench.expect(out, Expectation(row.values))
     }
   }
 
