@@ -57,7 +57,7 @@ public struct HierarchicalMerge {
   private func merge(
     _ inputs: MergeModels, plan: FusionPlan, pool: Pool, stateBudget: Int, writer: CheckpointWriter
   ) throws -> MergeReport {
-    var timings = StageTimings()
+    var timings = StageTimings(on: backend.device)
     let typical = try timings.measure("select") {
       try typicalSamples(
         of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: stateBudget,
@@ -221,7 +221,7 @@ public struct HierarchicalMerge {
     _ report: MergeReport, from path: String, moved: [String], into output: String, overwrite: Bool
   ) throws -> MergeReport {
     var report = report
-    var timings = StageTimings()
+    var timings = StageTimings(on: backend.device)
     let models = try MergeModels.open(report, from: path, moved: moved)
     let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }

@@ -62,7 +62,7 @@ struct MergeOutput {
         ["name": .string(file.name), "bytes": .integer(file.byteCount), "digest": .string("\(file.digest)")]
       })
     json["lineage"] = json["lineage"] ?? []
-    json["timings"] = .object(JSONObject(timings.seconds.map { ($0.stage, .double($0.seconds)) }))
+    json["timings"] = .object(timings.json)
     json["bytes"] = ["read": .integer(plan.inputByteCount), "written": .integer(plan.outputByteCount)]
     return .object(json)
   }

@@ -1,4 +1,6 @@
+import Compute
 import Dispatch
+import JSON
 import Synchronization
 
 /// What a stage of a merge tells whoever watches.
@@ -28,13 +30,21 @@ public struct MergeProgress: Sendable {
   }
 }
 
-/// The seconds that each stage took, in the order in which they ran.
+/// The seconds that each stage took, in the order in which they ran, and the device they ran on.
 public struct StageTimings: Sendable {
+  /// The device.
+  public let device: DeviceDescription
   /// Stages and seconds.
   public private(set) var seconds: [(stage: String, seconds: Double)] = []
 
   /// No stage yet.
-  public init() {}
+  public init(on device: DeviceDescription) { self.device = device }
+
+  /// As recall.json has them.
+  var json: JSONObject {
+    JSONObject(
+      [("device", .string("\(device.backend): \(device.name)"))] + seconds.map { ($0.stage, .double($0.seconds)) })
+  }
 
   /// Runs a stage and notes how long it took; a stage that runs in several parts adds up.
   mutating func measure<Result>(_ stage: String, _ body: () throws -> Result) rethrows -> Result {

@@ -1,3 +1,5 @@
+import Diagnostics
+
 extension MergeReport {
   /// Models, samples and the decisions per layer as a table for people.
   public var table: String {
@@ -21,18 +23,4 @@ extension MergeReport {
       \(aligned([head] + rows))
       """
   }
-}
-
-/// Rows of cells as lines of equal columns: the first to the left, all others to the right.
-public func aligned(_ rows: [[String]]) -> String {
-  let columns = rows.map(\.count).max() ?? 0
-  let widths = (0..<columns).map { column in rows.compactMap { column < $0.count ? $0[column].count : nil }.max() ?? 0 }
-  return rows.map { row in
-    row.enumerated().map { column, cell in
-      let padding = String(repeating: " ", count: widths[column] - cell.count)
-      return column == 0 ? cell + padding : padding + cell
-    }
-    .joined(separator: "  ")
-  }
-  .joined(separator: "\n")
 }

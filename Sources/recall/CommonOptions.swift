@@ -1,6 +1,4 @@
 import Checkpoint
-import Compute
-import ComputeCPU
 import Diagnostics
 import Foundation
 import Recall
@@ -9,25 +7,14 @@ import Recall
 enum CommonOptions {
   static let output = CommandOption(name: "--output", placeholder: "PATH", help: "what to create")
   static let overwrite = CommandOption(name: "--overwrite", placeholder: nil, help: "replace the output if it exists")
-  static let device = CommandOption(name: "--device", placeholder: "auto|cpu", help: "where to compute (default: auto)")
   static let memory = CommandOption(
     name: "--memory", placeholder: "BYTES", help: "the most memory to use, such as 8G; checked before the start")
   static let progress = CommandOption(
     name: "--progress", placeholder: "auto|plain|json|none", help: "how to show progress on stderr (default: auto)")
 
-  static let execution = [device, memory, progress]
+  static let json = CommandOption(name: "--json", placeholder: nil, help: "print JSON instead of a table")
 
-  /// Checks `--device` and gives what opens it.
-  ///
-  /// - Throws: `Failure` for a device that this build does not have.
-  static func device(_ options: ParsedOptions) throws(Failure) -> Device {
-    let name = options.value("--device") ?? "auto"
-    guard ["auto", "cpu"].contains(name) else {
-      throw Failure(
-        .usage, operation: "open the device", subject: "--device", expected: "auto or cpu", got: "\"\(name)\"")
-    }
-    return Device()
-  }
+  static let execution = [Device.option, memory, progress]
 
   /// The file that a command is to write, checked before the work that fills it.
   ///
@@ -63,15 +50,5 @@ enum CommonOptions {
       let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (power ?? 0))
       return overflow ? nil : bytes
     }
-  }
-}
-
-/// The device that was asked for, not opened yet.
-struct Device {
-  /// Opens the device.
-  ///
-  /// - Throws: `DeviceError` when it cannot be opened.
-  func open() throws(DeviceError) -> DeviceQueue {
-    try DeviceQueue { () throws(DeviceError) in try CPUBackend() }
   }
 }

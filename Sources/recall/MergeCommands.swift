@@ -19,7 +19,7 @@ extension Command {
   ) { options in
     let recipe = try RecipeOptions.recipe(from: options)
     let memory = try CommonOptions.memory(options)
-    let device = try CommonOptions.device(options)
+    let device = try Device(options)
     if options.has("--dry-run") {
       try printLine(try MergePlan(recipe, memoryBudget: memory, output: options.value("--output")).text)
       return
@@ -30,7 +30,7 @@ extension Command {
     defer { printer.finish() }
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
-    let report = try await device.open().perform { backend in
+    let report = try await device.open(telling: printer).perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .merge(into: output, overwrite: overwrite)
     }
@@ -50,11 +50,11 @@ extension Command {
     let recipe = try RecipeOptions.recipe(from: options)
     let output = try CommonOptions.outputFile(options, inputs: [anchor] + [recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
-    let device = try CommonOptions.device(options)
+    let device = try Device(options)
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    let typical = try await device.open().perform { backend in
+    let typical = try await device.open(telling: printer).perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .select(model: anchor, scratchDirectory: parentDirectory(of: output))
     }
@@ -75,11 +75,11 @@ extension Command {
     let recipe = try RecipeOptions.recipe(from: options)
     let output = try CommonOptions.outputFile(options, inputs: [model] + [recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
-    let device = try CommonOptions.device(options)
+    let device = try Device(options)
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    let states = try await device.open().perform { backend in
+    let states = try await device.open(telling: printer).perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
     }
     printer.finish()
@@ -94,14 +94,17 @@ extension Command {
     options: [
       CommandOption(name: "--anchor", placeholder: "FILE", help: "the anchor's extract"),
       CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
-    ] + RecipeOptions.weighing + [CommonOptions.output, CommonOptions.overwrite, CommonOptions.device]
+    ] + RecipeOptions.weighing + [
+      CommonOptions.output, CommonOptions.overwrite, Device.option, CommonOptions.progress,
+    ]
   ) { options in
-    let device = try CommonOptions.device(options)
+    let device = try Device(options)
     let recipe = try RecipeOptions.recipe(from: options)
     let output = try CommonOptions.outputFile(options, inputs: recipe.models + [recipe.anchor].compactMap { $0 })
     let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
-    let report = try await device.open().perform { backend in
+    let printer = try ProgressPrinter(options)
+    let report = try await device.open(telling: printer).perform { backend in
       try HierarchicalMerge(recipe, on: backend).weigh(anchor: anchor, others: others)
     }
     try writeFile(
@@ -118,7 +121,7 @@ extension Command {
       CommandOption(name: "--anchor", placeholder: "DIR", help: "where the anchor is now, if it has moved"),
       CommandOption(name: "--model", placeholder: "DIR", help: "where a model is now; repeats", repeats: true),
       RecipeOptions.base, RecipeOptions.elementType, RecipeOptions.allowNonFinite, CommonOptions.output,
-      CommonOptions.overwrite, CommonOptions.device, CommonOptions.progress,
+      CommonOptions.overwrite, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let weights = try options.required("--weights")
@@ -126,12 +129,12 @@ extension Command {
     let overwrite = options.has("--overwrite")
     let recipe = try RecipeOptions.recipe(from: options)
     let moved = [recipe.anchor].compactMap { $0 } + recipe.models
-    let device = try CommonOptions.device(options)
+    let device = try Device(options)
     let report = try MergeReport(path: weights)
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    _ = try await device.open().perform { backend in
+    _ = try await device.open(telling: printer).perform { backend in
       try HierarchicalMerge(recipe, on: backend, progress: progress)
         .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
     }

@@ -1,3 +1,4 @@
+import Compute
 import Diagnostics
 import Dispatch
 import Foundation
@@ -42,6 +43,23 @@ final class ProgressPrinter: Sendable {
 
   /// What a merge reports to.
   var progress: MergeProgress { MergeProgress { [self] event in show(event) } }
+
+  /// Says which device computes; what was passed over for it is said also where no progress is asked for.
+  func show(_ opened: BackendCatalog.Opened) {
+    let device = opened.device
+    let reasons = opened.passedOver.map(\.description)
+    switch style {
+    case .json:
+      let json: JSONValue = [
+        "stage": "device", "done": 1, "total": 1, "unit": "devices", "device": .string(device.name),
+        "name": .string(device.description.name), "passedOver": .array(reasons.map(JSONValue.string)),
+      ]
+      write(json.compact + "\n")
+    case .renewed, .plain, .none:
+      for reason in reasons { write("recall: warning: a device was passed over: \(reason)\n") }
+      if style != .none { write("device: \(device.name), \(device.description.name)\n") }
+    }
+  }
 
   /// Ends a line that renews itself.
   func finish() {

@@ -111,7 +111,7 @@ import Testing
 
   @Test(
     "every command explains itself",
-    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect"])
+    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect", "devices"])
   func help(command: String) throws {
     let outcome = try RecallProcess.run([command, "--help"])
     #expect(outcome.code == 0)
@@ -124,7 +124,7 @@ import Testing
     arguments: [
       (["merg"], "merge"), (["merge", "--ancor", "x"], "--anchor"), (["fuse", "--weight", "x"], "--weights"),
       (["merge", "--bandwidth", "anchor"], "anchor-median"), (["merge", "--temperature", "0"], "positive"),
-      (["merge", "--device", "gpu", "--dry-run"], "auto or cpu"), (["select", "--overwrite=yes"], "no value"),
+      (["merge", "--device", "gpu", "--dry-run"], "auto|cpu"), (["select", "--overwrite=yes"], "no value"),
       (["merge", "--typical", "3", "--typical", "4"], "once"), (["merge", "stray"], "an option"),
       (["merge", "--output"], "a value"), (["merge", "--method", "slerp"], "recall"),
       (["merge", "--memory", "8X"], "8G"),

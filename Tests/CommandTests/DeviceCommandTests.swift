@@ -1,0 +1,74 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The choice of a device, and what the commands about devices print.
+@Suite struct DeviceCommandTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private func extract(_ more: [String]) throws -> RecallProcess.Outcome {
+    try RecallProcess.run(
+      [
+        "extract", "--model", Fixtures.sibling("first"), "--samples", Fixtures.siblingSamples, "--output",
+        directory("states.safetensors"),
+      ] + more)
+  }
+
+  @Test("devices lists the processor with what it can do, as a table and as JSON")
+  func devices() throws {
+    let table = try RecallProcess.run(["devices"])
+    #expect(table.code == 0)
+    for word in ["device", "cpu", "processor", "float32", "GB", "thread", "auto: "] {
+      #expect(table.output.contains(word), "\(word)")
+    }
+    let outcome = try RecallProcess.run(["devices", "--json"])
+    #expect(outcome.code == 0)
+    let json = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
+    let devices = try #require(json?["devices"] as? [[String: Any]])
+    let processor = try #require(devices.first { $0["device"] as? String == "cpu" })
+    #expect(processor["kind"] as? String == "processor")
+    #expect((processor["memory"] as? Int ?? 0) > 1 << 28)
+    #expect(processor["problem"] is NSNull)
+    let reasons = try #require(json?["notAvailable"] as? [[String: Any]])
+    #expect(reasons.allSatisfy { ($0["reason"] as? String)?.isEmpty == false })
+  }
+
+  @Test("a name that no device can have is a wrong command line", arguments: ["gpu", "cuda:", "opencl:-1", "cpu:1"])
+  func malformed(name: String) throws {
+    let outcome = try extract(["--device", name])
+    #expect(outcome.code == 64)
+    #expect(outcome.diagnostics.contains("--device"))
+    #expect(outcome.diagnostics.contains("auto|cpu"))
+    #expect(outcome.diagnostics.contains("\"\(name)\""))
+  }
+
+  @Test("the device is said on stderr, in the style of the progress, and not at all without progress")
+  func saysTheDevice() throws {
+    let plain = try extract(["--device", "cpu", "--progress", "plain"])
+    #expect(plain.code == 0)
+    #expect(plain.diagnostics.hasPrefix("device: cpu, "))
+    #expect(!plain.output.contains("device"))
+    let json = try extract(["--device", "cpu", "--progress", "json", "--overwrite"])
+    let first = try #require(json.diagnostics.split(separator: "\n").first)
+    let event = try JSONSerialization.jsonObject(with: Data(first.utf8)) as? [String: Any]
+    #expect(event?["stage"] as? String == "device")
+    #expect(event?["device"] as? String == "cpu")
+    #expect(try extract(["--device", "cpu", "--progress", "none", "--overwrite"]).diagnostics.isEmpty)
+  }
+
+  @Test("recall.json has the device among the timings, the only part that is no function of the inputs")
+  func recorded() throws {
+    let outcome = try RecallProcess.run([
+      "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples",
+      Fixtures.siblingSamples, "--typical", "2", "--device", "cpu", "--output", directory("out"),
+    ])
+    #expect(outcome.code == 0)
+    let data = try Data(contentsOf: URL(fileURLWithPath: directory("out/recall.json")))
+    let json = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+    let timings = try #require(json?["timings"] as? [String: Any])
+    #expect((timings["device"] as? String)?.hasPrefix("cpu: ") == true)
+    #expect((json?["recipe"] as? [String: Any])?["device"] == nil)
+  }
+}
