@@ -30,9 +30,12 @@ let package = Package(
     // The reference is scalar on purpose; unoptimised it would take minutes.
     .target(name: "Conformance", dependencies: ["Compute"], swiftSettings: strict + [.unsafeFlags(["-O"])]),
 
+    // The page that people look at: it knows no device and no checkpoint.
+    .target(name: "Report", swiftSettings: strict),
+
     // The method.
     .target(
-      name: "Recall", dependencies: ["Checkpoint", "Compute", "Diagnostics", "JSON", "Tokenization"],
+      name: "Recall", dependencies: ["Checkpoint", "Compute", "Diagnostics", "JSON", "Report", "Tokenization"],
       swiftSettings: strict),
     .executableTarget(
       name: "recall",
@@ -43,6 +46,7 @@ let package = Package(
       name: "ConformanceTests", dependencies: ["Compute", "ComputeCPU", "Conformance"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
+    .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: strict),
     .testTarget(
       name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], exclude: ["generate.py"],
       resources: [.copy("Fixtures")], swiftSettings: strict),

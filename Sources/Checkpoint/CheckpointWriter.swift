@@ -84,6 +84,17 @@ public final class CheckpointWriter: Sendable {
   /// - Throws: `Failure` of category `internalError` for an unknown tensor.
   public func digest(of tensor: String) throws(Failure) -> Digest? { try progress(of: tensor).digest }
 
+  /// The digest of all tensors, which is that of the finished checkpoint.
+  ///
+  /// - Throws: `Failure` of category `internalError` that names the tensors that are not complete.
+  public func tensorDigest() throws(Failure) -> Digest {
+    let records = shards.flatMap(\.header.tensors)
+    let collector = CheckpointDigest(of: records)
+    for record in records { try digest(of: record.name).map { collector.record($0, of: record.name) } }
+    guard let digest = collector.digest else { throw incomplete() }
+    return digest
+  }
+
   /// Writes a small file beside the tensors.
   ///
   /// - Parameters:

@@ -78,25 +78,52 @@ public struct HierarchicalMerge {
         try walk.run { layer, representations, resident in
           let decided = try weigh(layer, representations, inputs: inputs, header: typical.header)
           layers.append(decided)
+          try requireSimilarity(layers, inputs: inputs)
           try fusion.fuse(plan.tensors(of: layer), weights: [layer: decided.weights], resident: resident)
         }
       }
     } else {
       layers = try timings.measure("extract") { try weighAfterAll(walk, inputs: inputs) }
+      try requireSimilarity(layers, inputs: inputs)
       let weights = Dictionary(uniqueKeysWithValues: layers.map { ($0.layer, $0.weights) })
       try timings.measure("merge") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: weights) }
     }
-    let models = try timings.measure("finish") {
+    let report = try timings.measure("finish") {
       try fusion.copyTheRest()
       try fusion.finish()
-      return try mergedModels(inputs)
+      return try self.report(inputs, pool: pool, typical: typical, layers: layers)
     }
-    let report = MergeReport(
-      recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json, models: models,
-      samples: typical.samples.map(\.sample), selectedBy: typical.header.model, layers: layers)
     try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
       report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
     return report
+  }
+
+  /// Compares models as a merge would, and merges nothing.
+  ///
+  /// - Parameter scratchDirectory: Where a temporary file may be kept.
+  /// - Returns: Similarities, and the weights that a merge would use.
+  /// - Throws: `Failure` or `DeviceError`.
+  public func compare(scratchDirectory: String) throws -> MergeReport {
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: nil)
+    let inputs = plan.inputs
+    let typical = try typicalSamples(
+      of: plan.pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
+      scratchDirectory: scratchDirectory)
+    let walk = try LayerWalk(
+      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
+      pooling: typical.header.pooling, on: backend)
+    var layers: [LayerWeights] = []
+    if recipe.weighing.isKnownLayerByLayer {
+      try walk.run { layer, representations, _ in
+        layers.append(try weigh(layer, representations, inputs: inputs, header: typical.header))
+        progress("extract", layers.count, of: inputs.layerCount, unit: "layers")
+        try requireSimilarity(layers, inputs: inputs)
+      }
+    } else {
+      layers = try weighAfterAll(walk, inputs: inputs)
+      try requireSimilarity(layers, inputs: inputs)
+    }
+    return try report(inputs, pool: plan.pool, typical: typical, layers: layers)
   }
 
   // MARK: The stages
@@ -131,6 +158,7 @@ public struct HierarchicalMerge {
     let pool = try Pool(recipe: recipe, reference: model, models: [model])
     let stateBudget = try MemoryPlan(passOf: model, over: pool).stateBudget(within: memoryBudget)
     let digest = ModelDigester(model)
+    let history = try ModelHistory(ofModelAt: model.path)
     let names = Layer.all(blocks: model.configuration.blockCount)
     let width = model.configuration.hiddenSize
     let passes = SampleBatches.passes(
@@ -150,9 +178,12 @@ public struct HierarchicalMerge {
     let layers = zip(names, values).map { layer, values in
       LayerRepresentation(layer: layer, samples: pool.samples.count, width: width, values: values)
     }
+    let actual = try digest.finish()
+    try history?.check(actual)
     return HiddenStateFile(
-      model: model.path, digest: try digest.finish(), pooling: pool.pooling, maxTokens: pool.maxTokens,
-      selection: pool.file.selection, samples: pool.samples.map(\.sample), layers: layers)
+      model: model.path, digest: actual, pooling: pool.pooling, maxTokens: pool.maxTokens,
+      selection: pool.file.selection, samples: pool.samples.map(\.sample), layers: layers,
+      lineage: history?.lineage ?? Lineage())
   }
 
   /// Weighs models by their extracts: the stage `weigh`.
@@ -201,10 +232,15 @@ public struct HierarchicalMerge {
     used.maxTokens = reference.maxTokens
     // Without an anchor, fusion takes layout and configuration from the model that selected the samples.
     if anchor == nil { used.typicalFrom = reference.selection?.model }
+    try DistantModels.require(
+      recipe.requiredSimilarity, of: layers, of: layers.count, models: extracts.map(\.model))
+    var lineage = Lineage()
+    for extract in extracts { lineage.add(extract.lineage) }
     return MergeReport(
       recipe: used.json,
       models: files.map { .init(path: $0.file.model, isAnchor: $0.isAnchor, digest: $0.file.digest) },
-      samples: reference.samples, selectedBy: reference.selection?.model ?? reference.model, layers: layers)
+      samples: reference.samples, selectedBy: reference.selection?.model ?? reference.model, layers: layers,
+      lineage: lineage)
   }
 
   /// Fuses models with weights that were computed before: the stage `fuse`.
@@ -292,7 +328,7 @@ public struct HierarchicalMerge {
     try walk.run { layer, representations, _ in
       distances.append(
         (layer, try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)))
-      progress("extract", distances.count, of: inputs.reference.configuration.blockCount + 2, unit: "layers")
+      progress("extract", distances.count, of: inputs.layerCount, unit: "layers")
     }
     let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))
     return distances.map { layer, between in
@@ -302,15 +338,21 @@ public struct HierarchicalMerge {
     }
   }
 
-  private func mergedModels(_ inputs: MergeModels) throws(Failure) -> [MergeReport.MergedModel] {
-    var merged: [MergeReport.MergedModel] = []
-    for (index, (model, digest)) in zip(inputs.models, inputs.digests).enumerated() {
-      merged.append(.init(path: model.path, isAnchor: index == inputs.anchor, digest: try digest.finish()))
-    }
-    return merged
+  private func report(
+    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, layers: [LayerWeights]
+  ) throws(Failure) -> MergeReport {
+    MergeReport(
+      recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json,
+      models: try inputs.merged(), samples: typical.samples.map(\.sample), selectedBy: typical.header.model,
+      layers: layers, lineage: inputs.lineage)
   }
 
   // MARK: Checks
+
+  private func requireSimilarity(_ layers: [LayerWeights], inputs: MergeModels) throws(Failure) {
+    try DistantModels.require(
+      recipe.requiredSimilarity, of: layers, of: inputs.layerCount, models: inputs.models.map(\.path))
+  }
 
   /// σ of the median heuristic is the anchor's own; another model's would be a stranger's.
   private func checkSelected(_ header: SelectionHeader?, by anchor: String?) throws(Failure) {

@@ -15,6 +15,8 @@ public struct MergeModels: Sendable {
   public let reference: Model
   /// What finds the digest of each model while it is read.
   public let digests: [ModelDigester]
+  /// How each model came about, where it is the result of an earlier merge.
+  let histories: [ModelHistory?]
 
   /// Opens all models of a recipe and compares them with the reference.
   ///
@@ -57,6 +59,30 @@ public struct MergeModels: Sendable {
     }
     digests = models.map(ModelDigester.init)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
+    histories = try models.map { model throws(Failure) in try ModelHistory(ofModelAt: model.path) }
+  }
+
+  /// How many layers are compared: the embedding, the blocks and the head.
+  var layerCount: Int { reference.configuration.blockCount + 2 }
+
+  /// The models as a report names them, with the digests of what was read.
+  ///
+  /// - Throws: `Failure` when reading fails, or when a model is not what its recall.json says.
+  func merged() throws(Failure) -> [MergeReport.MergedModel] {
+    var merged: [MergeReport.MergedModel] = []
+    for (index, model) in models.enumerated() {
+      let digest = try digests[index].finish()
+      try histories[index]?.check(digest)
+      merged.append(.init(path: model.path, isAnchor: index == anchor, digest: digest))
+    }
+    return merged
+  }
+
+  /// The merges that the models came from.
+  var lineage: Lineage {
+    var lineage = Lineage()
+    for history in histories.compactMap({ $0 }) { lineage.add(history.lineage) }
+    return lineage
   }
 
   /// The digest collector of the reference, which may stand outside of the merge.

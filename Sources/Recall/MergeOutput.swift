@@ -3,6 +3,7 @@ import Compute
 import Diagnostics
 import Foundation
 import JSON
+import Report
 
 /// The directory that a merge writes: the fused tensors and everything that makes them a model.
 struct MergeOutput {
@@ -29,6 +30,7 @@ struct MergeOutput {
       try writer.copyFile(from: "\(plan.reference.path)/\(name)", as: name)
     }
     try writer.addFile("README.md", bytes: Array(modelCard(report).utf8))
+    try writer.addFile(MergePage.fileName, bytes: Array(report.page(isMerge: true).html.utf8))
     let json = try document(report, nonFiniteResults: nonFiniteResults, timings: timings)
     try writer.addFile(MergeReport.fileName, bytes: Array((json.formatted + "\n").utf8))
     try writer.finish()
@@ -48,6 +50,7 @@ struct MergeOutput {
     _ report: MergeReport, nonFiniteResults: Int, timings: StageTimings
   ) throws(Failure) -> JSONValue {
     var json = report.json
+    json["digest"] = .string("\(try writer.tensorDigest())")
     let copied = plan.copied
     var rules = JSONObject()
     for tensor in copied {
@@ -61,10 +64,9 @@ struct MergeOutput {
       try writer.files().map { file in
         ["name": .string(file.name), "bytes": .integer(file.byteCount), "digest": .string("\(file.digest)")]
       })
-    json["lineage"] = json["lineage"] ?? []
     json["timings"] = .object(timings.json)
     json["bytes"] = ["read": .integer(plan.inputByteCount), "written": .integer(plan.outputByteCount)]
-    return .object(json)
+    return .object(Seal.sealing(json))
   }
 
   /// The front matter that model hubs read, what was merged, and the weights.
@@ -90,7 +92,7 @@ struct MergeOutput {
 
       Made with Recall: layer by layer, the models below were compared on \(report.typicalSamples.count) typical samples
       with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
-      `recall.json` holds the recipe, the samples and all figures.
+      `recall.json` holds the recipe, the samples and all figures; `recall.html` shows them.
 
       \(names.joined(separator: "\n"))
 

@@ -51,6 +51,8 @@ public struct MergeRecipe: Sendable, Equatable {
   public var maxTokens: Int?
   /// Distance, bandwidth and temperature.
   public var weighing = WeighingRule(distance: .relative, bandwidth: .anchorMedian, temperature: 1)
+  /// The similarity that no pair of models may stay below in most layers; `nil` for no such condition.
+  public var requiredSimilarity: Double?
   /// Seeds the clustering.
   public var seed = 0
   /// The type of fused tensors; `nil` for that of the reference, tensor by tensor.
@@ -98,6 +100,7 @@ public struct MergeRecipe: Sendable, Equatable {
       "pooling": .string(poolingOrDefault.rawValue), "maxTokens": .integer(maxTokensOrDefault),
       "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
+      "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]
   }

@@ -20,6 +20,25 @@ public struct MergeReport: Sendable {
       self.isAnchor = isAnchor
       self.digest = digest
     }
+
+    /// Reads the `models` of a document.
+    ///
+    /// - Parameters:
+    ///   - json: The list.
+    ///   - failure: Makes the failure for an entry that is none, or for no entry at all.
+    /// - Returns: At least one model.
+    /// - Throws: What `failure` makes.
+    static func all(_ json: JSONValue?, failure: (JSONValue?) -> Failure) throws(Failure) -> [MergedModel] {
+      var models: [MergedModel] = []
+      for entry in json?.array ?? [] {
+        guard let path = entry["path"]?.string, let digest = entry["digest"]?.string.flatMap({ Digest($0) }) else {
+          throw failure(entry)
+        }
+        models.append(MergedModel(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest))
+      }
+      guard !models.isEmpty else { throw failure(json) }
+      return models
+    }
   }
 
   /// The value of `format`.
@@ -35,17 +54,25 @@ public struct MergeReport: Sendable {
   public var typicalSamples: [JSONValue]
   /// Similarities and weights, shallow to deep.
   public var layers: [LayerWeights]
+  /// The merges that the models came from.
+  public var lineage: Lineage
+  /// The digest of the merged tensors; `nil` while nothing is merged.
+  public var digest: Digest?
   /// The document that was read, whose unknown keys are kept.
   private var rest = JSONObject()
 
   /// Collects a report.
-  public init(recipe: JSONValue, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights]) {
+  public init(
+    recipe: JSONValue, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights],
+    lineage: Lineage
+  ) {
     self.recipe = recipe
     self.models = models
     typicalSamples = samples.map { sample in
       .object(JSONObject(sample.members + [("model", .string(selectedBy))]))
     }
     self.layers = layers
+    self.lineage = lineage
   }
 
   /// Reads a report that `weigh` or a merge wrote.
@@ -65,13 +92,7 @@ public struct MergeReport: Sendable {
     rest = object
     recipe = json["recipe"] ?? .object(JSONObject())
     typicalSamples = json["typicalSamples"]?.array ?? []
-    models = try (json["models"]?.array ?? []).map { entry throws(Failure) in
-      guard let path = entry["path"]?.string, let digest = entry["digest"]?.string.flatMap({ Digest($0) }) else {
-        throw failure("models with path and digest", entry)
-      }
-      return MergedModel(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest)
-    }
-    guard !models.isEmpty else { throw failure("at least one model", json["models"]) }
+    models = try MergedModel.all(json["models"]) { entry in failure("models with path and digest", entry) }
     let count = models.count
     layers = try (json["layers"]?.array ?? []).map { entry throws(Failure) in
       let weights = entry["weights"]?.array?.compactMap(\.double) ?? []
@@ -79,11 +100,23 @@ public struct MergeReport: Sendable {
       guard let layer = entry["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
         similarity.allSatisfy({ $0.count == count }), similarity.count == count
       else { throw failure("layers with a name, \(count) weights and similarities", entry) }
-      guard weights.allSatisfy({ $0 >= 0 }), abs(weights.reduce(0, +) - 1) < 1e-6 else {
+      guard weightsAreSound(weights) else {
         throw failure("weights of layer \(layer.name) that sum to 1", entry["weights"])
       }
-      return LayerWeights(layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights)
+      return LayerWeights(
+        layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights,
+        unrelated: entry["unrelated"]?.double)
     }
+    lineage = try Lineage(json: json["lineage"], leadingTo: models, source: path)
+    digest = json["digest"]?.string.flatMap { Digest($0) }
+  }
+
+  /// Reads the recall.json that a merge left in its output, and makes sure that it is as the merge wrote it.
+  ///
+  /// - Throws: `Failure` of category `badData` that names the file and what was changed.
+  public init(mergeAt path: String) throws(Failure) {
+    try self.init(path: path)
+    try Seal.check(rest, subject: path, operation: "read the history of the model")
   }
 
   /// The document, without what is known only once the output is written.
@@ -95,6 +128,7 @@ public struct MergeReport: Sendable {
       models.map { ["path": .string($0.path), "anchor": .bool($0.isAnchor), "digest": .string("\($0.digest)")] })
     json["typicalSamples"] = .array(typicalSamples)
     json["layers"] = .array(layers.map(\.json))
+    json["lineage"] = lineage.json
     return json
   }
 

@@ -24,3 +24,17 @@ extension MergeReport {
       """
   }
 }
+
+extension MergeReport {
+  /// The similarity of every pair of models, layer by layer, as a table for people; empty for a single pair and for more
+  /// pairs than a line holds.
+  public var pairTable: String {
+    let pairs = models.indices.flatMap { i in (i + 1..<max(models.count, i + 1)).map { (i, $0) } }
+    guard (2...10).contains(pairs.count) else { return "" }
+    let head = ["layer"] + pairs.map { "[\($0.0 + 1)] [\($0.1 + 1)]" }
+    let rows = layers.map { layer in
+      [layer.layer.name] + pairs.map { fixed(layer.similarity.values[$0.0][$0.1], digits: 4) }
+    }
+    return "similarity S of every pair\n\(aligned([head] + rows))"
+  }
+}

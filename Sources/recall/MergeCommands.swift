@@ -35,6 +35,7 @@ extension Command {
         .merge(into: output, overwrite: overwrite)
     }
     printer.finish()
+    printer.warn(report.warnings)
     let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
     try printLine(report.table)
     try printLine("\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
@@ -109,6 +110,7 @@ extension Command {
     }
     try writeFile(
       Array((JSONValue.object(report.json).formatted + "\n").utf8), to: output, overwrite: options.has("--overwrite"))
+    printer.warn(report.warnings)
     try printLine(report.table)
     try printLine("\nWeights are in \(absolutePath(output)).")
   }

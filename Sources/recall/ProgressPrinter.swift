@@ -69,6 +69,15 @@ final class ProgressPrinter: Sendable {
     }
   }
 
+  /// Says what a user should know before using a result, whatever progress is shown.
+  func warn(_ warnings: [String]) {
+    finish()
+    for warning in warnings {
+      let json: JSONValue = ["warning": .string(warning)]
+      write((style == .json ? json.compact : "recall: warning: \(warning)") + "\n")
+    }
+  }
+
   private func show(_ event: MergeProgress.Event) {
     state.withLock { state in
       let now = DispatchTime.now().uptimeNanoseconds

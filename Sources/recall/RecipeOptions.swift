@@ -37,6 +37,9 @@ enum RecipeOptions {
     help: "anchor-median, global-median, layer-median, dimension, or a number σ (our default: anchor-median)")
   static let temperature = CommandOption(
     name: "--temperature", placeholder: "T", help: "of the softmax over models (our default: 1)")
+  static let requireSimilarity = CommandOption(
+    name: "--require-similarity", placeholder: "X",
+    help: "stop when two models are less similar than X in most layers (default: such models are warned about)")
   static let elementType = CommandOption(
     name: "--dtype", placeholder: "TYPE", help: "float32, float16 or bfloat16 (default: the anchor's, tensor by tensor)"
   )
@@ -45,7 +48,7 @@ enum RecipeOptions {
     help: "let NaNs and infinities through where no hidden state depends on them")
 
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
-  static let weighing = [distance, bandwidth, temperature]
+  static let weighing = [distance, bandwidth, temperature, requireSimilarity]
 
   /// Builds a recipe from a recipe file and the options given, which outrank it.
   ///
@@ -75,6 +78,8 @@ enum RecipeOptions {
         "--bandwidth", "anchor-median, global-median, layer-median, dimension or a positive number",
         BandwidthRule.init(name:)))
     try set(&recipe, \.weighing.temperature, options.parsed("--temperature", "a positive number", temperature))
+    try set(
+      &recipe, \.requiredSimilarity, options.parsed("--require-similarity", "a number above 0, up to 1", similarity))
     try set(&recipe, \.elementType, options.parsed("--dtype", "float32, float16 or bfloat16", elementType))
     if options.has("--allow-non-finite") { recipe.allowsNonFinite = true }
     recipe.anchor = recipe.anchor.map(absolutePath)
@@ -152,6 +157,8 @@ enum RecipeOptions {
       recipe.weighing.temperature = try value("a positive number") {
         $0.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
       }
+    case "requireSimilarity":
+      recipe.requiredSimilarity = try value("a number above 0, up to 1") { similarity($0.compact) }
     case "seed": recipe.seed = try value("a whole number", \.integer)
     case "dtype":
       recipe.elementType = try value("float32, float16 or bfloat16") { $0.string.flatMap(elementType) }
@@ -175,6 +182,10 @@ enum RecipeOptions {
 
   private static func temperature(_ text: String) -> Double? {
     Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
+  }
+
+  private static func similarity(_ text: String) -> Double? {
+    Double(text).flatMap { $0 > 0 && $0 <= 1 ? $0 : nil }
   }
 
   private static func elementType(_ text: String) -> ElementType? {

@@ -22,6 +22,8 @@ public struct HiddenStateFile: Sendable {
   public var samples: [Sample]
   /// One representation per layer.
   public var layers: [LayerRepresentation]
+  /// The merges that the model came from.
+  public var lineage: Lineage
 
   /// The value of `recall` in the metadata.
   public static let format = "states/1"
@@ -29,7 +31,7 @@ public struct HiddenStateFile: Sendable {
   /// Collects what the file holds.
   public init(
     model: String, digest: Digest, pooling: Pooling, maxTokens: Int, selection: SelectionHeader?, samples: [Sample],
-    layers: [LayerRepresentation]
+    layers: [LayerRepresentation], lineage: Lineage
   ) {
     self.model = model
     self.digest = digest
@@ -38,6 +40,7 @@ public struct HiddenStateFile: Sendable {
     self.selection = selection
     self.samples = samples
     self.layers = layers
+    self.lineage = lineage
   }
 
   /// The samples as one JSON document, which is the same in all extracts that may be weighed together.
@@ -53,6 +56,7 @@ public struct HiddenStateFile: Sendable {
       "maxTokens": "\(maxTokens)", "samples": samplesJSON.compact,
     ]
     if let selection { metadata["selection"] = selection.json.compact }
+    if !lineage.merges.isEmpty { metadata["lineage"] = lineage.json.compact }
     let tensor = FloatTensor(
       name: "representation", shape: [layers.count, samples.count, width], values: layers.flatMap(\.values))
     try FloatTensorFile(tensors: [tensor], metadata: metadata).write(to: path, overwrite: overwrite)
@@ -87,6 +91,10 @@ public struct HiddenStateFile: Sendable {
     selection = try file.metadata["selection"].map { text throws(Failure) in
       try SelectionHeader(json: JSONValue(parsing: Array(text.utf8), from: path), path: path)
     }
+    lineage = try Lineage(
+      json: file.metadata["lineage"].map { text throws(Failure) in try JSONValue(parsing: Array(text.utf8), from: path)
+      },
+      leadingTo: [.init(path: model, isAnchor: false, digest: digest)], source: path)
     let documents = try JSONValue(parsing: Array(value("samples").utf8), from: path).array ?? []
     var samples: [Sample] = []
     for document in documents {

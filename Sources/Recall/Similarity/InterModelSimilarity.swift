@@ -14,8 +14,7 @@ public struct InterModelSimilarity: Sendable, Equatable {
     values = (0..<distances.models).map { i in
       (0..<distances.models).map { j in
         guard let squaredSigma, i != j, distances.samples > 0 else { return 1 }
-        let kernel = distances.between(i, j).map { exp(-$0 / (2 * squaredSigma)) }
-        return kernel.reduce(0, +) / Double(distances.samples)
+        return meanKernel(of: distances.between(i, j), squaredSigma: squaredSigma)
       }
     }
   }
@@ -30,4 +29,9 @@ public struct InterModelSimilarity: Sendable, Equatable {
 
   /// Takes similarities that were computed before.
   public init(values: [[Double]]) { self.values = values }
+}
+
+/// The mean of `exp(−D / 2σ²)` over some distances, of which there is at least one.
+func meanKernel(of distances: some Collection<Double>, squaredSigma: Double) -> Double {
+  distances.map { exp(-$0 / (2 * squaredSigma)) }.reduce(0, +) / Double(distances.count)
 }

@@ -10,14 +10,18 @@ public struct LayerWeights: Sendable, Equatable {
   public var similarity: InterModelSimilarity
   /// `w_i`, in the same order; they sum to 1.
   public var weights: [Double]
+  /// The similarity of models whose representations had nothing in common, under the same σ; `nil` where no σ was found.
+  public var unrelated: Double?
 
   /// The entry in recall.json.
   public var json: JSONValue {
-    [
-      "name": .string(layer.name),
-      "similarity": .array(similarity.values.map { .array($0.map(JSONValue.double)) }),
-      "weights": .array(weights.map(JSONValue.double)),
+    var members: [(String, JSONValue)] = [
+      ("name", .string(layer.name)),
+      ("similarity", .array(similarity.values.map { .array($0.map(JSONValue.double)) })),
+      ("weights", .array(weights.map(JSONValue.double))),
     ]
+    if let unrelated { members.append(("unrelated", .double(unrelated))) }
+    return .object(JSONObject(members))
   }
 }
 
@@ -64,6 +68,9 @@ public struct WeighingRule: Sendable, Equatable {
       }
     let similarity = InterModelSimilarity(distances, squaredSigma: squaredSigma)
     let weights = adaptiveWeights(similarity, anchor: anchor, temperature: temperature)
-    return LayerWeights(layer: layer, similarity: similarity, weights: weights)
+    let unrelated = squaredSigma.flatMap { squaredSigma in
+      distances.unrelated.isEmpty ? nil : meanKernel(of: distances.unrelated, squaredSigma: squaredSigma)
+    }
+    return LayerWeights(layer: layer, similarity: similarity, weights: weights, unrelated: unrelated)
   }
 }

@@ -14,6 +14,8 @@ public struct InterModelDistances: Sendable {
   public let models: Int
   /// m, the number of samples.
   public let samples: Int
+  /// What `all` would be if the representations of different models had nothing in common, that is, stood at right angles.
+  public let unrelated: [Double]
   private let values: [Double]
 
   /// Compares every unordered pair of models sample by sample.
@@ -33,6 +35,7 @@ public struct InterModelDistances: Sendable {
     }
     let distances = try backend.allocate(rows: samples, columns: 1)
     var values = [Double](repeating: 0, count: models * models * samples)
+    var unrelated: [Double] = []
     for i in 0..<models {
       for j in i + 1..<max(models, i + 1) {
         try backend.pairedSquaredDistances(representations[i], representations[j], into: distances)
@@ -40,10 +43,13 @@ public struct InterModelDistances: Sendable {
           let distance = measured(Double(squared), norms[i][sample], norms[j][sample], measure)
           values[(i * models + j) * samples + sample] = distance
           values[(j * models + i) * samples + sample] = distance
+          let (x, y) = (norms[i][sample], norms[j][sample])
+          unrelated.append(measured(x + y, x, y, measure))
         }
       }
     }
     self.values = values
+    self.unrelated = unrelated
   }
 
   /// `D_ij(x)` for all samples x.
