@@ -26,6 +26,12 @@ let package = Package(
     .target(name: "CBLAS", cSettings: strictC),
     .target(name: "CVector", cSettings: strictC + [.unsafeFlags(["-O3"])]),  // Debug builds need fast loops as well.
     .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
+    // The kernel texts, and what runs them on any device.
+    .target(
+      name: "Kernels", path: "Kernels", exclude: ["README.md", "portable", "dialect.cuda.h", "dialect.opencl.h"],
+      cSettings: strictC),
+    .target(
+      name: "ComputeKernels", dependencies: ["Checkpoint", "Compute", "Diagnostics", "Kernels"], swiftSettings: strict),
 
     // The reference is scalar on purpose; unoptimised it would take minutes.
     .target(name: "Conformance", dependencies: ["Compute"], swiftSettings: strict + [.unsafeFlags(["-O"])]),

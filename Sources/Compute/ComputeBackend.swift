@@ -8,6 +8,10 @@
 /// Shapes are `[rows, columns]`, row major. Activations, accumulators and representations are `float32`; weights may be
 /// `float32`, `float16` or `bfloat16` and stay as they are in device memory. Every operation throws
 /// `DeviceError.Code.invalidArgument` when shapes or element types do not fit, before it touches memory.
+///
+/// Tokens, positions and clusters are numbers on the device. One that is out of range is an error where the host computes;
+/// a device cannot tell without being waited for: there the row of such a token or position becomes NaN, and a point of
+/// such a cluster counts nowhere. No operation leaves its matrices.
 public protocol ComputeBackend: AnyObject {
   /// What this device is.
   var device: DeviceDescription { get }
@@ -39,6 +43,9 @@ public protocol ComputeBackend: AnyObject {
   func embeddingLookup(tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError)
   /// `out = x / sqrt(mean(x²) + epsilon) · gain` by row: x and out `float32 [rows, d]` (may be the same), gain `[1, d]`.
   func rmsNorm(_ x: Matrix, gain: Matrix, epsilon: Float, into out: Matrix) throws(DeviceError)
+  /// `out = (x − mean) / sqrt(variance + epsilon) · gain + bias` by row: x and out `float32 [rows, d]` (may be the same),
+  /// gain and bias `[1, d]`, or no bias.
+  func layerNorm(_ x: Matrix, gain: Matrix, bias: Matrix?, epsilon: Float, into out: Matrix) throws(DeviceError)
   /// `out = a · weightsᵀ + bias`: a `float32 [n, k]`, weights `[m, k]`, bias `[1, m]` or none, out `float32 [n, m]`.
   func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError)
   /// Turns each head of each token by the angles of its position, in place, pairing element `i` with `i + rotated / 2`.
@@ -53,6 +60,8 @@ public protocol ComputeBackend: AnyObject {
   func attention(
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError)
+  /// `out = activation(x)`, element by element, `float32`, equal shapes; `out` may be `x`.
+  func activate(_ activation: Activation, _ x: Matrix, into out: Matrix) throws(DeviceError)
   /// `out = activation(gate) · up`, element by element, `float32`, equal shapes; `out` may be one of the inputs.
   func gatedActivation(_ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError)
   /// `sum += addend`, element by element, `float32`, equal shapes.
@@ -67,6 +76,9 @@ public protocol ComputeBackend: AnyObject {
   /// `out[a, b] = |x_a − y_b|²`: x `float32 [m, d]`, y `float32 [n, d]`, out `float32 [m, n]`; zero exactly for equal rows.
   func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError)
   /// `out[a, b] = exp(−|x_a − y_b|² / 2σ²)`: shapes as in `squaredDistances`; `sigma` in the units of x.
+  ///
+  /// The error is at most 1e-5, also of rows that are nearly equal, for a σ² of at least a thousandth of the mean squared
+  /// norm of the rows after their mean is taken away; 1 exactly for equal rows.
   func radialBasisKernel(_ x: Matrix, _ y: Matrix, sigma: Float, into out: Matrix) throws(DeviceError)
   /// The nearest centroid of each point, ties to the lowest index: points `float32 [n, d]`, centroids `float32 [k, d]`,
   /// clusters `int32 [n, 1]`, distances (squared) `float32 [n, 1]`.

@@ -29,11 +29,7 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` when the host memory is too small.
   public func enqueueDownload(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) -> Transfer {
-    guard matrix.byteCount <= host.byteCount else {
-      throw DeviceError(
-        .invalidArgument, operation: "download", expected: "at least \(matrix.byteCount) bytes of host memory",
-        got: "\(host.byteCount)")
-    }
+    try ArgumentChecks.download(matrix, into: host)
     memmove(host.address, matrix.address, matrix.byteCount)
     return .arrived
   }
@@ -42,8 +38,7 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes or element types that differ.
   public func copy(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "copy")
-    try check.matrix(destination, "destination", rows: source.rows, columns: source.columns, [source.elementType])
+    try ArgumentChecks.copy(source, into: destination)
 
     let (input, output) = (source.address, destination.address)
     workers.forEach(source.byteCount, grain: Self.copyGrain) { _, piece in

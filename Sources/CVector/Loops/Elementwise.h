@@ -29,6 +29,22 @@ static void rmsNorm(const float *x, const float *gain, float epsilon, float *out
   for (size_t index = 0; index < count; index++) out[index] = x[index] * scale * gain[index];
 }
 
+// `bias` may be null. The mean is subtracted in double precision: next to a large one, small differences keep their digits.
+static void layerNorm(
+    const float *x, const float *gain, const float *bias, float epsilon, float *out, size_t count) {
+  double sum = 0;
+  for (size_t index = 0; index < count; index++) sum += x[index];
+  double mean = sum / (double)count;
+  double squares = 0;
+  for (size_t index = 0; index < count; index++) squares += (x[index] - mean) * (x[index] - mean);
+  double scale = 1 / sqrt(squares / (double)count + epsilon);
+  INDEPENDENT_ELEMENTS
+  for (size_t index = 0; index < count; index++) {
+    double scaled = (x[index] - mean) * scale * gain[index];
+    out[index] = (float)(bias == NULL ? scaled : scaled + bias[index]);
+  }
+}
+
 // x * sigmoid(x)
 ALWAYS_INLINE float silu(float x) { return x / (1 + exponential(-x)); }
 
@@ -42,20 +58,19 @@ ALWAYS_INLINE float geluTanh(float single) {
   return (float)(x / (1 + doubleExponential(-2 * u)));
 }
 
-static void gatedActivation(
-    enum ActivationKind activation, const float *gate, const float *up, float *out, size_t count) {
+// out = activation(x), times up where there is one.
+#define ACTIVATE_EACH(HINT, activation) \
+  if (up == NULL) { \
+    HINT for (size_t index = 0; index < count; index++) out[index] = activation(x[index]); \
+  } else { \
+    HINT for (size_t index = 0; index < count; index++) out[index] = activation(x[index]) * up[index]; \
+  }
+
+static void activate(enum ActivationKind activation, const float *x, const float *up, float *out, size_t count) {
   switch (activation) {
-  case ActivationSilu:
-    INDEPENDENT_ELEMENTS
-    for (size_t index = 0; index < count; index++) out[index] = silu(gate[index]) * up[index];
-    break;
-  case ActivationGelu:
-    for (size_t index = 0; index < count; index++) out[index] = gelu(gate[index]) * up[index];
-    break;
-  case ActivationGeluTanh:
-    INDEPENDENT_ELEMENTS
-    for (size_t index = 0; index < count; index++) out[index] = geluTanh(gate[index]) * up[index];
-    break;
+  case ActivationSilu: ACTIVATE_EACH(INDEPENDENT_ELEMENTS, silu) break;
+  case ActivationGelu: ACTIVATE_EACH(, gelu) break;
+  case ActivationGeluTanh: ACTIVATE_EACH(INDEPENDENT_ELEMENTS, geluTanh) break;
   }
 }
 

@@ -81,9 +81,12 @@ struct VectorLoops {
   void (*add)(const float *addend, float *sum, size_t count);
   // out = x / sqrt(mean(x^2) + epsilon) * gain
   void (*rmsNorm)(const float *x, const float *gain, float epsilon, float *out, size_t count);
-  // out = activation(gate) * up
-  void (*gatedActivation)(
-      enum ActivationKind activation, const float *gate, const float *up, float *out, size_t count);
+  // out = (x - mean) / sqrt(variance + epsilon) * gain + bias; without a bias it is null
+  void (*layerNorm)(
+      const float *x, const float *gain, const float *_Nullable bias, float epsilon, float *out, size_t count);
+  // out = activation(x) * up; without a factor `up` is null
+  void (*activate)(
+      enum ActivationKind activation, const float *x, const float *_Nullable up, float *out, size_t count);
   // Turns the pairs (states[i], states[i + pairs]) by the angles whose cosines and sines are given.
   void (*rotate)(float *states, const float *cosines, const float *sines, size_t pairs);
   // sum[i] += x[i]

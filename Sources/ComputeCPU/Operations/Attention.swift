@@ -11,22 +11,11 @@ extension CPUBackend {
   public func attention(
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "attention")
-    try check.require(
-      shape.keyValueHeads > 0 && shape.queryHeads > 0 && shape.queryHeads % shape.keyValueHeads == 0,
-      "query heads that are a multiple of the \(shape.keyValueHeads) key and value heads", got: "\(shape.queryHeads)")
-    try check.require(shape.headDimension > 0, "a head dimension above 0", got: "\(shape.headDimension)")
-    try check.require((shape.window ?? 1) > 0, "a window above 0", got: "\(shape.window ?? 1)")
-    try check.require((shape.softCap ?? 1) > 0, "a soft cap above 0", got: "\(shape.softCap ?? 1)")
-    let (queryWidth, keyWidth) = (
-      shape.queryHeads * shape.headDimension, shape.keyValueHeads * shape.headDimension
-    )
-    try check.matrix(queries, "queries", rows: sequences.tokens, columns: queryWidth)
-    try check.matrix(keys, "keys", rows: sequences.tokens, columns: keyWidth)
-    try check.matrix(values, "values", rows: sequences.tokens, columns: keyWidth)
-    try check.matrix(out, "out", rows: sequences.tokens, columns: queryWidth)
+    try ArgumentChecks.attention(
+      queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
 
     let dimension = shape.headDimension
+    let (queryWidth, keyWidth) = (queries.columns, keys.columns)
     let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
     let scratch = try workerScratch.map { scratch throws(DeviceError) in
       try scratch.floats(loops.attentionScratch(longest, dimension))

@@ -7,12 +7,7 @@ extension CPUBackend {
   public func assignClusters(
     points: Matrix, centroids: Matrix, clusters: Matrix, distances: Matrix
   ) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "assignClusters")
-    try check.matrix(points, "points", rows: points.rows, columns: points.columns)
-    try check.matrix(centroids, "centroids", rows: centroids.rows, columns: points.columns)
-    try check.matrix(clusters, "clusters", rows: points.rows, columns: 1, [.int32])
-    try check.matrix(distances, "distances", rows: points.rows, columns: 1)
-    try check.require(centroids.rows > 0 || points.rows == 0, "at least one centroid", got: "none")
+    try ArgumentChecks.assignClusters(points: points, centroids: centroids, clusters: clusters, distances: distances)
 
     let width = points.columns
     let (vectors, centres) = (points.floats, centroids.floats)
@@ -35,11 +30,8 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit and clusters without a centroid.
   public func updateCentroids(points: Matrix, clusters: Matrix, centroids: Matrix) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "updateCentroids")
-    try check.matrix(points, "points", rows: points.rows, columns: points.columns)
-    try check.matrix(clusters, "clusters", rows: points.rows, columns: 1, [.int32])
-    try check.matrix(centroids, "centroids", rows: centroids.rows, columns: points.columns)
-    try check.numbers(clusters, "cluster", in: 0..<centroids.rows)
+    try ArgumentChecks.updateCentroids(points: points, clusters: clusters, centroids: centroids)
+    try ArgumentChecks(operation: "updateCentroids").numbers(clusters, "cluster", in: 0..<centroids.rows)
 
     let width = points.columns
     let (vectors, numbers, centres) = (points.floats, clusters.integers, centroids.floats)

@@ -14,14 +14,7 @@ extension CPUBackend {
   public func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
   ) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "weightedSum")
-    try check.require(1...16 ~= inputs.count, "1 to 16 inputs", got: "\(inputs.count)")
-    try check.require(weights.count == inputs.count, "\(inputs.count) weights", got: "\(weights.count)")
-    for (index, input) in inputs.enumerated() {
-      try check.matrix(input, "input \(index)", rows: out.rows, columns: out.columns, ElementType.floating)
-    }
-    try check.matrix(out, "out", rows: out.rows, columns: out.columns, ElementType.floating)
-    try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32])
+    try ArgumentChecks.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)
 
     let counters = inputs.count + 1
     var counts = [UInt64](repeating: 0, count: counters * workers.count)
@@ -56,9 +49,7 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes that differ and types that are not floating point.
   public func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "convert")
-    try check.matrix(source, "source", rows: source.rows, columns: source.columns, ElementType.floating)
-    try check.matrix(destination, "destination", rows: source.rows, columns: source.columns, ElementType.floating)
+    try ArgumentChecks.convert(source, into: destination)
 
     let (from, to) = (source.elementType, destination.elementType)
     let (input, output) = (source.address, destination.address)

@@ -8,11 +8,7 @@ extension CPUBackend {
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.outOfMemory`
   ///   when there is no room for a widened panel.
   public func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "multiply")
-    try check.matrix(a, "a", rows: a.rows, columns: a.columns)
-    try check.matrix(weights, "weights", rows: weights.rows, columns: a.columns, ElementType.weights)
-    if let bias { try check.matrix(bias, "bias", rows: 1, columns: weights.rows, ElementType.weights) }
-    try check.matrix(out, "out", rows: a.rows, columns: weights.rows)
+    try ArgumentChecks.multiply(a, transposed: weights, bias: bias, into: out)
 
     try fillRows(of: out, with: bias)
     if let blas, a.rows >= Self.rowsForBLAS, max(a.rows, a.columns, weights.rows) <= Int(Int32.max) {

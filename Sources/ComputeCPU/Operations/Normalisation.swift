@@ -5,10 +5,7 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
   public func rmsNorm(_ x: Matrix, gain: Matrix, epsilon: Float, into out: Matrix) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "rmsNorm")
-    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
-    try check.matrix(gain, "gain", rows: 1, columns: x.columns, ElementType.weights)
-    try check.matrix(out, "out", rows: x.rows, columns: x.columns)
+    try ArgumentChecks.rmsNorm(x, gain: gain, into: out)
 
     let width = x.columns
     let gains = try widenedWeights.floats(width)
@@ -16,6 +13,27 @@ extension CPUBackend {
     let (input, output) = (x.floats, out.floats)
     workers.forEach(x.rows, grain: Workers.grain(rowLength: width)) { _, piece in
       for row in piece { loops.rmsNorm(input + row * width, gains, epsilon, output + row * width, width) }
+    }
+  }
+
+  /// `out = (x − mean) / sqrt(variance + epsilon) · gain + bias` by row, in double precision until it is rounded.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  public func layerNorm(
+    _ x: Matrix, gain: Matrix, bias: Matrix?, epsilon: Float, into out: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.layerNorm(x, gain: gain, bias: bias, into: out)
+
+    let width = x.columns
+    let gains = try widenedWeights.floats(2 * width)
+    loops.widen(gain.address, gain.elementType.format, gains, width)
+    let offsets = bias == nil ? nil : UnsafePointer(gains + width)
+    if let bias { loops.widen(bias.address, bias.elementType.format, gains + width, width) }
+    let (input, output) = (x.floats, out.floats)
+    workers.forEach(x.rows, grain: Workers.grain(rowLength: width)) { _, piece in
+      for row in piece {
+        loops.layerNorm(input + row * width, gains, offsets, epsilon, output + row * width, width)
+      }
     }
   }
 }

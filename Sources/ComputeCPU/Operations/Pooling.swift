@@ -7,9 +7,7 @@ extension CPUBackend {
   public func pool(
     _ states: Matrix, sequences: PackedSequences, pooling: Pooling, into out: Matrix
   ) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "pool")
-    try check.matrix(states, "states", rows: sequences.tokens, columns: states.columns)
-    try check.matrix(out, "out", rows: sequences.count, columns: states.columns)
+    try ArgumentChecks.pool(states, sequences: sequences, into: out)
 
     let width = states.columns
     let (input, output) = (states.floats, out.floats)

@@ -8,18 +8,9 @@ extension CPUBackend {
   public func rotaryEmbedding(
     _ states: Matrix, headDimension: Int, positions: Matrix, cosines: Matrix, sines: Matrix
   ) throws(DeviceError) {
-    let check = ArgumentChecks(operation: "rotaryEmbedding")
-    try check.require(
-      headDimension > 0 && states.columns % headDimension == 0, "a head dimension that divides \(states.columns)",
-      got: "\(headDimension)")
-    try check.require(
-      cosines.columns * 2 <= headDimension, "at most \(headDimension / 2) cosines per position",
-      got: "\(cosines.columns)")
-    try check.matrix(states, "states", rows: states.rows, columns: states.columns)
-    try check.matrix(positions, "positions", rows: states.rows, columns: 1, [.int32])
-    try check.matrix(cosines, "cosines", rows: cosines.rows, columns: cosines.columns)
-    try check.matrix(sines, "sines", rows: cosines.rows, columns: cosines.columns)
-    try check.numbers(positions, "position", in: 0..<cosines.rows)
+    try ArgumentChecks.rotaryEmbedding(
+      states, headDimension: headDimension, positions: positions, cosines: cosines, sines: sines)
+    try ArgumentChecks(operation: "rotaryEmbedding").numbers(positions, "position", in: 0..<cosines.rows)
 
     let (width, pairs) = (states.columns, cosines.columns)
     let (heads, places) = (states.floats, positions.integers)

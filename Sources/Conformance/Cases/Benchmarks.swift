@@ -7,6 +7,7 @@ extension OperationCase {
     return [
       embeddingLookup(tokens: 1024, vocabulary: 4096, width: 2048, .bfloat16),
       rmsNorm(rows: 1024, width: 2048, .bfloat16),
+      layerNorm(rows: 1024, width: 2048, .bfloat16, hasBias: true),
       multiply(rows: 1, depth: 2048, columns: 5632, .bfloat16, hasBias: false),
       multiply(rows: 16, depth: 2048, columns: 5632, .bfloat16, hasBias: false),
       multiply(rows: 1024, depth: 2048, columns: 5632, .float32, hasBias: false),

@@ -9,7 +9,10 @@ extension OperationCase {
         cases.append(embeddingLookup(tokens: tokens, vocabulary: vocabulary, width: width, type))
       }
       for (rows, width) in [(0, 8), (1, 1), (3, 1021), (16, 2048)] {
-        cases += [false, true].map { rmsNorm(rows: rows, width: width, type, inPlace: $0) }
+        for inPlace in [false, true] {
+          cases.append(rmsNorm(rows: rows, width: width, type, inPlace: inPlace))
+          cases.append(layerNorm(rows: rows, width: width, type, hasBias: inPlace, inPlace: inPlace))
+        }
       }
     }
     for (tokens, heads, dimension, rotated) in [(0, 1, 2, 2), (1, 1, 2, 2), (13, 3, 10, 6), (32, 4, 64, 64)] {
@@ -18,6 +21,9 @@ extension OperationCase {
     for (rows, width) in [(0, 3), (1, 1), (7, 1009), (16, 4096)] {
       for place in OutputPlace.allCases {
         cases += Activation.allCases.map { gatedActivation($0, rows: rows, width: width, into: place) }
+      }
+      for inPlace in [false, true] {
+        cases += Activation.allCases.map { activate($0, rows: rows, width: width, inPlace: inPlace) }
       }
       cases.append(add(rows: rows, width: width))
     }
@@ -62,6 +68,33 @@ extension OperationCase {
     }
   }
 
+  /// Rows beside a mean a hundred times as large as their differences, as some models' states are.
+  static func layerNorm(
+    rows: Int, width: Int, _ type: ElementType, hasBias: Bool, inPlace: Bool = false
+  ) -> OperationCase {
+    OperationCase(
+      "layerNorm", "[\(rows), \(width)]\(hasBias ? " + bias" : "")\(inPlace ? " in place" : "")",
+      type: type.rawValue,
+      tolerance: .roundings(
+        12, because: "a difference from the mean, a root and its inverse, three products and a sum, rounded each"),
+      flops: 7 * rows * width, bytes: 8 * rows * width
+    ) { bench throws(DeviceError) in
+      let x = HostMatrix(
+        rows: rows, columns: width, values: bench.numbers.matrix(rows, width).values.map { $0 + 100 })
+      let gain = bench.numbers.matrix(1, width, type)
+      let bias = hasBias ? bench.numbers.matrix(1, width, type) : nil
+      let input = inPlace ? try bench.inPlace(x) : try bench.input(x)
+      let gains = try bench.input(gain)
+      var offsets: Matrix?
+      if let bias { offsets = try bench.input(bias) }
+      let out = inPlace ? input : try bench.output(rows, width)
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.layerNorm(input, gain: gains, bias: offsets, epsilon: 1e-5, into: out)
+      }
+      try bench.expect(out, Reference.layerNorm(x, gain: gain, bias: bias, epsilon: Double(Float(1e-5))))
+    }
+  }
+
   static func rotaryEmbedding(tokens: Int, heads: Int, dimension: Int, rotated: Int) -> OperationCase {
     OperationCase(
       "rotaryEmbedding", "[\(tokens), \(heads) · \(dimension)], \(rotated) turned",
@@ -82,6 +115,23 @@ extension OperationCase {
       try bench.expect(
         turned,
         Reference.rotaryEmbedding(states, headDimension: dimension, positions: places, cosines: cosines, sines: sines))
+    }
+  }
+
+  static func activate(
+    _ activation: Activation, rows: Int, width: Int, inPlace: Bool = false
+  ) -> OperationCase {
+    OperationCase(
+      "activate", "\(activation.rawValue) [\(rows), \(width)]\(inPlace ? " in place" : "")",
+      tolerance: .roundings(
+        7, because: "an exponential within 2 ulp (4 roundings), a sum and a quotient, and a margin"),
+      flops: 5 * rows * width, bytes: 8 * rows * width
+    ) { bench throws(DeviceError) in
+      let x = bench.numbers.matrix(rows, width, scale: 3)
+      let input = inPlace ? try bench.inPlace(x) : try bench.input(x)
+      let out = inPlace ? input : try bench.output(rows, width)
+      try bench.perform { () throws(DeviceError) in try bench.backend.activate(activation, input, into: out) }
+      try bench.expect(out, Reference.activate(activation, x))
     }
   }
 

@@ -14,6 +14,21 @@ extension Reference {
       })
   }
 
+  /// The magnitude of an element is that of its normalised value and of the bias.
+  static func layerNorm(_ x: HostMatrix, gain: HostMatrix, bias: HostMatrix?, epsilon: Double) -> Expectation {
+    var (normalised, magnitudes): ([Double], [Double]) = ([], [])
+    for row in 0..<x.rows {
+      let mean = x.row(row).reduce(0, +) / Double(x.columns)
+      let variance = x.row(row).reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.columns)
+      for column in 0..<x.columns {
+        let scaled = (x[row, column] - mean) / (variance + epsilon).squareRoot() * gain[0, column]
+        normalised.append(scaled + (bias?[0, column] ?? 0))
+        magnitudes.append(scaled.magnitude + (bias?[0, column] ?? 0).magnitude)
+      }
+    }
+    return Expectation(normalised, magnitudes: magnitudes)
+  }
+
   static func multiply(_ a: HostMatrix, _ weights: HostMatrix, bias: HostMatrix?) -> Expectation {
     var (sums, magnitudes): ([Double], [Double]) = ([], [])
     for row in 0..<a.rows {
@@ -51,6 +66,10 @@ extension Reference {
       }
     }
     return Expectation(turned, magnitudes: magnitudes.map(\.magnitude))
+  }
+
+  static func activate(_ activation: Activation, _ x: HostMatrix) -> Expectation {
+    Expectation(x.values.map { activate(activation, $0) })
   }
 
   static func gatedActivation(_ activation: Activation, gate: HostMatrix, up: HostMatrix) -> Expectation {

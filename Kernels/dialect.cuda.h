@@ -1,0 +1,29 @@
+// The words of the kernels in CUDA C++, as NVRTC compiles it without headers. Needs --fmad=false: a product and a sum are
+// rounded each, unless a kernel writes fma.
+
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long long ulong;
+
+#define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE)
+#define FUNCTION static __device__ __forceinline__
+#define GLOBAL
+#define LOCAL __shared__
+// The address space of what a pointer to local memory points to.
+#define LOCAL_SPACE
+#define CONSTANT __constant__
+
+// The number of this work-item in its group, of its group, and of groups.
+#define ITEM ((uint)threadIdx.x)
+#define GROUP ((ulong)blockIdx.x)
+#define GROUPS ((ulong)gridDim.x)
+// Waits for the group, whose writes to local memory are seen after it.
+#define BARRIER() __syncthreads()
+
+#define LOCAL_ADD(address, value) atomicAdd((address), (value))
+#define GLOBAL_ADD(address, value) atomicAdd((address), (value))
+
+FUNCTION uint bitsOfFloat(float value) { return __float_as_uint(value); }
+FUNCTION float floatOfBits(uint bits) { return __uint_as_float(bits); }
+FUNCTION uint leadingZeros(uint bits) { return __clz((int)bits); }

@@ -1,0 +1,26 @@
+// The words of the kernels in OpenCL C 1.2. No extension is needed.
+
+// A product and a sum are rounded each, unless a kernel writes fma.
+#pragma OPENCL FP_CONTRACT OFF
+
+#define KERNEL __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1))) void
+#define FUNCTION static inline
+#define GLOBAL __global
+#define LOCAL __local
+// The address space of what a pointer to local memory points to.
+#define LOCAL_SPACE __local
+#define CONSTANT __constant
+
+// The number of this work-item in its group, of its group, and of groups.
+#define ITEM ((uint)get_local_id(0))
+#define GROUP ((ulong)get_group_id(0))
+#define GROUPS ((ulong)get_num_groups(0))
+// Waits for the group, whose writes to local memory are seen after it.
+#define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+
+#define LOCAL_ADD(address, value) atomic_add((address), (value))
+#define GLOBAL_ADD(address, value) atomic_add((address), (value))
+
+FUNCTION uint bitsOfFloat(float value) { return as_uint(value); }
+FUNCTION float floatOfBits(uint bits) { return as_float(bits); }
+FUNCTION uint leadingZeros(uint bits) { return clz(bits); }

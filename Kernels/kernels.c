@@ -1,0 +1,85 @@
+#include "Kernels.h"
+
+#include <stddef.h>
+
+// #embed came with C23; the compiler knows it in every C.
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
+static const char dialectOpenCL[] = {
+#embed "dialect.opencl.h" suffix(, 0)
+};
+static const char dialectCUDA[] = {
+#embed "dialect.cuda.h" suffix(, 0)
+};
+static const char elements[] = {
+#embed "portable/elements.h" suffix(, 0)
+};
+static const char arithmetic[] = {
+#embed "portable/arithmetic.h" suffix(, 0)
+};
+static const char groups[] = {
+#embed "portable/groups.h" suffix(, 0)
+};
+static const char activation[] = {
+#embed "portable/activation.cl" suffix(, 0)
+};
+static const char add[] = {
+#embed "portable/add.cl" suffix(, 0)
+};
+static const char attention[] = {
+#embed "portable/attention.cl" suffix(, 0)
+};
+static const char clusters[] = {
+#embed "portable/clusters.cl" suffix(, 0)
+};
+static const char convert[] = {
+#embed "portable/convert.cl" suffix(, 0)
+};
+static const char embedding[] = {
+#embed "portable/embedding.cl" suffix(, 0)
+};
+static const char multiply[] = {
+#embed "portable/multiply.cl" suffix(, 0)
+};
+static const char normalisation[] = {
+#embed "portable/normalisation.cl" suffix(, 0)
+};
+static const char pairedDistances[] = {
+#embed "portable/paired-distances.cl" suffix(, 0)
+};
+static const char pairs[] = {
+#embed "portable/pairs.cl" suffix(, 0)
+};
+static const char pool[] = {
+#embed "portable/pool.cl" suffix(, 0)
+};
+static const char rotary[] = {
+#embed "portable/rotary.cl" suffix(, 0)
+};
+static const char weightedSum[] = {
+#embed "portable/weighted-sum.cl" suffix(, 0)
+};
+
+static const struct KernelText texts[] = {
+    {"dialect.opencl.h", dialectOpenCL},
+    {"dialect.cuda.h", dialectCUDA},
+    {"portable/elements.h", elements},
+    {"portable/arithmetic.h", arithmetic},
+    {"portable/groups.h", groups},
+    {"portable/activation.cl", activation},
+    {"portable/add.cl", add},
+    {"portable/attention.cl", attention},
+    {"portable/clusters.cl", clusters},
+    {"portable/convert.cl", convert},
+    {"portable/embedding.cl", embedding},
+    {"portable/multiply.cl", multiply},
+    {"portable/normalisation.cl", normalisation},
+    {"portable/paired-distances.cl", pairedDistances},
+    {"portable/pairs.cl", pairs},
+    {"portable/pool.cl", pool},
+    {"portable/rotary.cl", rotary},
+    {"portable/weighted-sum.cl", weightedSum},
+    {NULL, NULL},
+};
+
+const struct KernelText *const KernelTexts = texts;

@@ -1,0 +1,29 @@
+// What the work-items of a group do together.
+
+// The sum of every item's pair, for every item, in one order. `parts` is local memory for a pair per item.
+FUNCTION Pair groupSum(Pair own, LOCAL_SPACE Pair *parts) {
+  BARRIER();
+  parts[ITEM] = own;
+  for (uint half = GROUP_SIZE / 2; half > 0; half /= 2) {
+    BARRIER();
+    if (ITEM < half) parts[ITEM] = addPairs(parts[ITEM], parts[ITEM + half]);
+  }
+  BARRIER();
+  return parts[0];
+}
+
+// The columns of a matrix that are staged at a time.
+#define SLICE 16
+
+// Brings up to SLICE columns of up to `tileRows` rows to local memory, column by column with `tileRows + 1` floats each;
+// what lies beyond `rows` and `columns` is zero. The first element of the first row is element `first` of the memory.
+FUNCTION void stage(
+    LOCAL_SPACE float *tile, uint tileRows, GLOBAL const void *memory, uint format, ulong first, ulong rowLength,
+    ulong rows, ulong columns) {
+  for (uint index = ITEM; index < tileRows * SLICE; index += GROUP_SIZE) {
+    uint row = index / SLICE;
+    uint column = index % SLICE;
+    bool isInside = row < rows && column < columns;
+    tile[column * (tileRows + 1) + row] = isInside ? element(memory, format, first + row * rowLength + column) : 0.0f;
+  }
+}

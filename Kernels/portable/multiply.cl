@@ -1,0 +1,58 @@
+// out = a * weights^T + bias: a [rows, depth], weights [columns, depth], out [rows, columns].
+//
+// A group computes a square of TILE x TILE results, an item 4 x 4 of them: rows next to each other, columns TILE / 4
+// apart, so that neighbours write neighbours. WEIGHT_FORMAT is the format of the weights.
+
+#define LANES (TILE / 4)
+
+KERNEL multiply(
+    MATRIX(const float, a), MATRIX(const void, weights), MATRIX(const void, bias), uint biasFormat, uint hasBias,
+    MATRIX(float, out), ulong rows, ulong depth, ulong columns) {
+  LOCAL float left[SLICE * (TILE + 1)];
+  LOCAL float right[SLICE * (TILE + 1)];
+  ulong tilesAcross = (columns + TILE - 1) / TILE;
+  ulong firstRow = GROUP / tilesAcross * TILE;
+  ulong firstColumn = GROUP % tilesAcross * TILE;
+  uint itemRow = ITEM / LANES * 4;
+  uint lane = ITEM % LANES;
+  float sums[4][4];
+  for (int row = 0; row < 4; row++)
+    for (int column = 0; column < 4; column++) sums[row][column] = 0.0f;
+
+  for (ulong start = 0; start < depth; start += SLICE) {
+    BARRIER();
+    stage(left, TILE, aMemory, FLOAT32, aStart + firstRow * depth + start, depth, rows - firstRow, depth - start);
+    stage(
+        right, TILE, weightsMemory, WEIGHT_FORMAT, weightsStart + firstColumn * depth + start, depth,
+        columns - firstColumn, depth - start);
+    BARRIER();
+    for (uint index = 0; index < SLICE; index++) {
+      float ofRow[4], ofColumn[4];
+      for (int row = 0; row < 4; row++) ofRow[row] = left[index * (TILE + 1) + itemRow + row];
+      for (int column = 0; column < 4; column++) ofColumn[column] = right[index * (TILE + 1) + lane + column * LANES];
+      for (int row = 0; row < 4; row++)
+        for (int column = 0; column < 4; column++)
+          sums[row][column] = fma(ofRow[row], ofColumn[column], sums[row][column]);
+    }
+  }
+
+  GLOBAL float *results = ELEMENTS(out);
+  for (int column = 0; column < 4; column++) {
+    ulong place = firstColumn + lane + column * LANES;
+    if (place >= columns) continue;
+    float offset = hasBias ? element(biasMemory, biasFormat, biasStart + place) : 0.0f;
+    for (int row = 0; row < 4; row++) {
+      if (firstRow + itemRow + row < rows) {
+        results[(firstRow + itemRow + row) * columns + place] = sums[row][column] + offset;
+      }
+    }
+  }
+}
+
+// out[row, column] += bias[column], behind a product that was computed elsewhere.
+KERNEL addBias(MATRIX(const void, bias), uint biasFormat, MATRIX(float, out), ulong count, ulong columns) {
+  GLOBAL float *results = ELEMENTS(out);
+  for (ulong index = FIRST_ELEMENT; index < count; index += ELEMENT_STRIDE) {
+    results[index] += element(biasMemory, biasFormat, biasStart + index % columns);
+  }
+}

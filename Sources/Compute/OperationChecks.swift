@@ -1,0 +1,188 @@
+/// What the arguments of each operation have to be: the same for every backend.
+///
+/// All throw `DeviceError.Code.invalidArgument`.
+extension ArgumentChecks {
+  /// Checks `ComputeBackend.embeddingLookup`, but not the token numbers, which lie on the device.
+  package static func embeddingLookup(tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "embeddingLookup")
+    try check.matrix(tokens, "tokens", rows: tokens.rows, columns: 1, [.int32])
+    try check.matrix(table, "table", rows: table.rows, columns: states.columns, ElementType.weights)
+    try check.matrix(states, "states", rows: tokens.rows, columns: states.columns)
+  }
+
+  /// Checks `ComputeBackend.rmsNorm`.
+  package static func rmsNorm(_ x: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "rmsNorm")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
+    try check.matrix(gain, "gain", rows: 1, columns: x.columns, ElementType.weights)
+    try check.matrix(out, "out", rows: x.rows, columns: x.columns)
+  }
+
+  /// Checks `ComputeBackend.layerNorm`.
+  package static func layerNorm(_ x: Matrix, gain: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "layerNorm")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
+    try check.matrix(gain, "gain", rows: 1, columns: x.columns, ElementType.weights)
+    if let bias { try check.matrix(bias, "bias", rows: 1, columns: x.columns, ElementType.weights) }
+    try check.matrix(out, "out", rows: x.rows, columns: x.columns)
+  }
+
+  /// Checks `ComputeBackend.multiply`.
+  package static func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "multiply")
+    try check.matrix(a, "a", rows: a.rows, columns: a.columns)
+    try check.matrix(weights, "weights", rows: weights.rows, columns: a.columns, ElementType.weights)
+    if let bias { try check.matrix(bias, "bias", rows: 1, columns: weights.rows, ElementType.weights) }
+    try check.matrix(out, "out", rows: a.rows, columns: weights.rows)
+  }
+
+  /// Checks `ComputeBackend.rotaryEmbedding`, but not the positions, which lie on the device.
+  package static func rotaryEmbedding(
+    _ states: Matrix, headDimension: Int, positions: Matrix, cosines: Matrix, sines: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "rotaryEmbedding")
+    try check.require(
+      headDimension > 0 && states.columns % headDimension == 0, "a head dimension that divides \(states.columns)",
+      got: "\(headDimension)")
+    try check.require(
+      cosines.columns * 2 <= headDimension, "at most \(headDimension / 2) cosines per position",
+      got: "\(cosines.columns)")
+    try check.matrix(states, "states", rows: states.rows, columns: states.columns)
+    try check.matrix(positions, "positions", rows: states.rows, columns: 1, [.int32])
+    try check.matrix(cosines, "cosines", rows: cosines.rows, columns: cosines.columns)
+    try check.matrix(sines, "sines", rows: cosines.rows, columns: cosines.columns)
+  }
+
+  /// Checks `ComputeBackend.attention`.
+  package static func attention(
+    queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "attention")
+    try check.require(
+      shape.keyValueHeads > 0 && shape.queryHeads > 0 && shape.queryHeads % shape.keyValueHeads == 0,
+      "query heads that are a multiple of the \(shape.keyValueHeads) key and value heads", got: "\(shape.queryHeads)")
+    try check.require(shape.headDimension > 0, "a head dimension above 0", got: "\(shape.headDimension)")
+    try check.require((shape.window ?? 1) > 0, "a window above 0", got: "\(shape.window ?? 1)")
+    try check.require((shape.softCap ?? 1) > 0, "a soft cap above 0", got: "\(shape.softCap ?? 1)")
+    let (queryWidth, keyWidth) = (
+      shape.queryHeads * shape.headDimension, shape.keyValueHeads * shape.headDimension
+    )
+    try check.matrix(queries, "queries", rows: sequences.tokens, columns: queryWidth)
+    try check.matrix(keys, "keys", rows: sequences.tokens, columns: keyWidth)
+    try check.matrix(values, "values", rows: sequences.tokens, columns: keyWidth)
+    try check.matrix(out, "out", rows: sequences.tokens, columns: queryWidth)
+  }
+
+  /// Checks `ComputeBackend.activate`.
+  package static func activate(_ x: Matrix, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "activate")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
+    try check.matrix(out, "out", rows: x.rows, columns: x.columns)
+  }
+
+  /// Checks `ComputeBackend.gatedActivation`.
+  package static func gatedActivation(gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "gatedActivation")
+    try check.matrix(gate, "gate", rows: gate.rows, columns: gate.columns)
+    try check.matrix(up, "up", rows: gate.rows, columns: gate.columns)
+    try check.matrix(out, "out", rows: gate.rows, columns: gate.columns)
+  }
+
+  /// Checks `ComputeBackend.add`.
+  package static func add(_ addend: Matrix, to sum: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "add")
+    try check.matrix(addend, "addend", rows: sum.rows, columns: sum.columns)
+    try check.matrix(sum, "sum", rows: sum.rows, columns: sum.columns)
+  }
+
+  /// Checks `ComputeBackend.pool`.
+  package static func pool(_ states: Matrix, sequences: PackedSequences, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "pool")
+    try check.matrix(states, "states", rows: sequences.tokens, columns: states.columns)
+    try check.matrix(out, "out", rows: sequences.count, columns: states.columns)
+  }
+
+  /// Checks `ComputeBackend.pairedSquaredDistances`.
+  package static func pairedSquaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "pairedSquaredDistances")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
+    try check.matrix(y, "y", rows: x.rows, columns: x.columns)
+    try check.matrix(out, "out", rows: x.rows, columns: 1)
+  }
+
+  /// Checks `ComputeBackend.squaredDistances`.
+  package static func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError) {
+    try ArgumentChecks(operation: "squaredDistances").everyPair(x, y, into: out)
+  }
+
+  /// Checks `ComputeBackend.radialBasisKernel`.
+  package static func radialBasisKernel(
+    _ x: Matrix, _ y: Matrix, sigma: Float, into out: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "radialBasisKernel")
+    try check.require(sigma > 0, "a sigma above 0", got: "\(sigma)")
+    try check.everyPair(x, y, into: out)
+  }
+
+  private func everyPair(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError) {
+    try matrix(x, "x", rows: x.rows, columns: x.columns)
+    try matrix(y, "y", rows: y.rows, columns: x.columns)
+    try matrix(out, "out", rows: x.rows, columns: y.rows)
+  }
+
+  /// Checks `ComputeBackend.assignClusters`.
+  package static func assignClusters(
+    points: Matrix, centroids: Matrix, clusters: Matrix, distances: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "assignClusters")
+    try check.matrix(points, "points", rows: points.rows, columns: points.columns)
+    try check.matrix(centroids, "centroids", rows: centroids.rows, columns: points.columns)
+    try check.matrix(clusters, "clusters", rows: points.rows, columns: 1, [.int32])
+    try check.matrix(distances, "distances", rows: points.rows, columns: 1)
+    try check.require(centroids.rows > 0 || points.rows == 0, "at least one centroid", got: "none")
+  }
+
+  /// Checks `ComputeBackend.updateCentroids`, but not the cluster numbers, which lie on the device.
+  package static func updateCentroids(points: Matrix, clusters: Matrix, centroids: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "updateCentroids")
+    try check.matrix(points, "points", rows: points.rows, columns: points.columns)
+    try check.matrix(clusters, "clusters", rows: points.rows, columns: 1, [.int32])
+    try check.matrix(centroids, "centroids", rows: centroids.rows, columns: points.columns)
+  }
+
+  /// Checks `ComputeBackend.weightedSum`.
+  package static func weightedSum(
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "weightedSum")
+    let most = WeightedSumLimits.mostInputs
+    try check.require(1...most ~= inputs.count, "1 to \(most) inputs", got: "\(inputs.count)")
+    try check.require(weights.count == inputs.count, "\(inputs.count) weights", got: "\(weights.count)")
+    for (index, input) in inputs.enumerated() {
+      try check.matrix(input, "input \(index)", rows: out.rows, columns: out.columns, ElementType.floating)
+    }
+    try check.matrix(out, "out", rows: out.rows, columns: out.columns, ElementType.floating)
+    try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32])
+  }
+
+  /// Checks `ComputeBackend.convert`.
+  package static func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "convert")
+    try check.matrix(source, "source", rows: source.rows, columns: source.columns, ElementType.floating)
+    try check.matrix(destination, "destination", rows: source.rows, columns: source.columns, ElementType.floating)
+  }
+
+  /// Checks `ComputeBackend.copy`.
+  package static func copy(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
+    try ArgumentChecks(operation: "copy").matrix(
+      destination, "destination", rows: source.rows, columns: source.columns, [source.elementType])
+  }
+
+  /// Checks a download: the host memory has to be large enough.
+  package static func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {
+    try ArgumentChecks(operation: "download").require(
+      matrix.byteCount <= host.byteCount, "at least \(matrix.byteCount) bytes of host memory", got: "\(host.byteCount)")
+  }
+}

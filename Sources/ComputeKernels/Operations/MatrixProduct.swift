@@ -1,0 +1,36 @@
+import Compute
+
+extension KernelBackend {
+  /// `out = a · weightsᵀ + bias`, by the vendor's library where it has one, else in tiles through local memory.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  package func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.multiply(a, transposed: weights, bias: bias, into: out)
+    if out.count > 0, a.columns > 0, let products = driver.products,
+      try products.multiply(a, transposed: weights, into: out)
+    {
+      if let bias { try add(bias: bias, to: out) }
+      return
+    }
+    try launch(
+      "multiply", of: "multiply", multiplyConstants(weights.elementType), operation: "multiply",
+      groups: LaunchSizes.parts(of: out.rows, sizes.tile) * LaunchSizes.parts(of: out.columns, sizes.tile),
+      [
+        .matrix(a), .matrix(weights), .matrix(bias ?? weights), .format(of: bias ?? weights), .flag(bias != nil),
+        .matrix(out), .count(out.rows), .count(a.columns), .count(out.columns),
+      ])
+  }
+
+  private func add(bias: Matrix, to out: Matrix) throws(DeviceError) {
+    try launch(
+      "addBias", of: "multiply", multiplyConstants(.float32), operation: "multiply",
+      groups: sizes.groups(forElements: out.count),
+      [.matrix(bias), .format(of: bias), .matrix(out), .count(out.count), .count(out.columns)])
+  }
+
+  private func multiplyConstants(_ weights: ElementType) -> [String: Int] {
+    ["TILE": sizes.tile, "WEIGHT_FORMAT": weights.kernelFormat]
+  }
+}
