@@ -34,7 +34,9 @@ let package = Package(
       name: "ComputeKernels", dependencies: ["Checkpoint", "Compute", "Diagnostics", "Kernels"], swiftSettings: strict),
 
     // The reference is scalar on purpose; unoptimised it would take minutes.
-    .target(name: "Conformance", dependencies: ["Compute"], swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    .target(
+      name: "Conformance", dependencies: ["Compute", "Diagnostics", "JSON"],
+      swiftSettings: strict + [.unsafeFlags(["-O"])]),
 
     // The page that people look at: it knows no device and no checkpoint.
     .target(name: "Report", swiftSettings: strict),
@@ -45,11 +47,13 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "recall",
-      dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "Tokenization"],
+      dependencies: [
+        "Checkpoint", "Compute", "ComputeCPU", "Conformance", "Diagnostics", "JSON", "Recall", "Tokenization",
+      ],
       swiftSettings: strict),
 
     .testTarget(
-      name: "ConformanceTests", dependencies: ["Compute", "ComputeCPU", "Conformance"], swiftSettings: strict),
+      name: "ConformanceTests", dependencies: ["Compute", "ComputeCPU", "Conformance", "JSON"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: strict),

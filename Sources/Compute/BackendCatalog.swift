@@ -14,6 +14,12 @@ public struct BackendCatalog: Sendable {
     public let name: String
     /// What it is.
     public let description: DeviceDescription
+
+    /// Names a device.
+    public init(name: String, description: DeviceDescription) {
+      self.name = name
+      self.description = description
+    }
   }
 
   /// Which device is asked for.

@@ -8,7 +8,8 @@ final class Bench {
   var repetitions = 0
   private(set) var complaints: [String] = []
   private(set) var largestError = 0.0
-  private(set) var seconds = 0.0
+  /// The best time of the operation; `nil` until it has run.
+  private(set) var time: DeviceTime?
   private let tolerance: Tolerance
   private let compares: Bool
   private var arguments: [GuardedMatrix] = []
@@ -39,8 +40,12 @@ final class Bench {
 
   /// Runs the operation and takes its time.
   func perform(_ operation: () throws(DeviceError) -> Void) throws(DeviceError) {
-    seconds = try time(operation)
-    for _ in 0..<repetitions { seconds = min(seconds, try time(operation)) }
+    var best = try backend.time(operation)
+    for _ in 0..<repetitions {
+      let time = try backend.time(operation)
+      if time.seconds < best.seconds { best = time }
+    }
+    time = best
   }
 
   /// Compares a result with the reference.
@@ -77,12 +82,5 @@ final class Bench {
   private func place(_ argument: GuardedMatrix) -> Matrix {
     arguments.append(argument)
     return argument.matrix
-  }
-
-  private func time(_ operation: () throws(DeviceError) -> Void) throws(DeviceError) -> Double {
-    let start = ContinuousClock.now
-    try operation()
-    try backend.synchronize()
-    return (ContinuousClock.now - start) / .seconds(1)
   }
 }

@@ -60,38 +60,6 @@ public struct OperationCase: Sendable {
     }
     return CaseReport(
       operation: operation, shape: shape, elementType: elementType, error: bench.largestError, bound: tolerance.bound,
-      seconds: bench.seconds, flops: flops, bytes: bytes, outcome: outcome)
+      time: bench.time, flops: flops, bytes: bytes, outcome: outcome)
   }
-}
-
-/// How a case went on one backend.
-public struct CaseReport: Sendable, Equatable {
-  /// Whether a case passed.
-  public enum Outcome: Sendable, Equatable {
-    /// All as expected.
-    case passed
-    /// Not as expected, with what went wrong.
-    case failed(String)
-    /// Not run, with the reason.
-    case skipped(String)
-  }
-
-  /// The operation's name.
-  public let operation: String
-  /// The shape in words.
-  public let shape: String
-  /// The element types.
-  public let elementType: String
-  /// The largest relative error found.
-  public let error: Double
-  /// The largest relative error allowed; 0 where the result is defined exactly.
-  public let bound: Double
-  /// The time that the operation took.
-  public let seconds: Double
-  /// The floating point operations that the formula needs.
-  public let flops: Int
-  /// The bytes that have to be read and written at least.
-  public let bytes: Int
-  /// Whether it passed.
-  public let outcome: Outcome
 }

@@ -14,3 +14,13 @@ public func byteText(_ bytes: Int) -> String {
   }
   return unit == 0 ? "\(bytes) B" : "\(fixed(value, digits: 2)) \(units[unit])"
 }
+
+/// A number in powers of ten with two digits, such as `3.1e-07`.
+public func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
+
+/// A number with three significant digits, such as `12.3` or `0.0456`; whole numbers from 100 on.
+public func significant(_ value: Double) -> String {
+  guard value.isFinite, value != 0 else { return "\(value)" }
+  let digits = 2 - Int(log10(value.magnitude).rounded(.down))
+  return fixed(value, digits: max(0, digits))
+}

@@ -3,7 +3,7 @@ import Dispatch
 import JSON
 import Synchronization
 
-/// What a stage of a merge tells whoever watches.
+/// What a stage of a merge, or of any other long work, tells whoever watches.
 public struct MergeProgress: Sendable {
   /// One message.
   public struct Event: Sendable {
@@ -25,7 +25,8 @@ public struct MergeProgress: Sendable {
   /// Progress that nobody watches.
   public static let unwatched = MergeProgress { _ in }
 
-  func callAsFunction(_ stage: String, _ done: Int, of total: Int, unit: String) {
+  /// Tells how far a stage is.
+  public func callAsFunction(_ stage: String, _ done: Int, of total: Int, unit: String) {
     report(Event(stage: stage, done: done, total: total, unit: unit))
   }
 }

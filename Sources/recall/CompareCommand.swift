@@ -34,7 +34,7 @@ extension Command {
     defer { printer.finish() }
     let progress = printer.progress
     let asked = recipe
-    let report = try await device.open(telling: printer).perform { backend in
+    let report = try await device.open(telling: printer).queue.perform { backend in
       let merge = HierarchicalMerge(asked, memoryBudget: memory, on: backend, progress: progress)
       guard let extracts else {
         return try merge.compare(scratchDirectory: FileManager.default.temporaryDirectory.path)

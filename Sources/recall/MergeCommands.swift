@@ -30,7 +30,7 @@ extension Command {
     defer { printer.finish() }
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
-    let report = try await device.open(telling: printer).perform { backend in
+    let report = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .merge(into: output, overwrite: overwrite)
     }
@@ -55,7 +55,7 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    let typical = try await device.open(telling: printer).perform { backend in
+    let typical = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .select(model: anchor, scratchDirectory: parentDirectory(of: output))
     }
@@ -80,7 +80,7 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    let states = try await device.open(telling: printer).perform { backend in
+    let states = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
     }
     printer.finish()
@@ -105,7 +105,7 @@ extension Command {
     let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let printer = try ProgressPrinter(options)
-    let report = try await device.open(telling: printer).perform { backend in
+    let report = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, on: backend).weigh(anchor: anchor, others: others)
     }
     try writeFile(
@@ -136,7 +136,7 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    _ = try await device.open(telling: printer).perform { backend in
+    _ = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, on: backend, progress: progress)
         .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
     }

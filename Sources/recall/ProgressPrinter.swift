@@ -46,18 +46,17 @@ final class ProgressPrinter: Sendable {
 
   /// Says which device computes; what was passed over for it is said also where no progress is asked for.
   func show(_ opened: BackendCatalog.Opened) {
+    warn(opened.passedOver.map { "a device was passed over: \($0)" })
     let device = opened.device
-    let reasons = opened.passedOver.map(\.description)
     switch style {
+    case .none: break
+    case .renewed, .plain: write("device: \(device.name), \(device.description.name)\n")
     case .json:
       let json: JSONValue = [
         "stage": "device", "done": 1, "total": 1, "unit": "devices", "device": .string(device.name),
-        "name": .string(device.description.name), "passedOver": .array(reasons.map(JSONValue.string)),
+        "name": .string(device.description.name),
       ]
       write(json.compact + "\n")
-    case .renewed, .plain, .none:
-      for reason in reasons { write("recall: warning: a device was passed over: \(reason)\n") }
-      if style != .none { write("device: \(device.name), \(device.description.name)\n") }
     }
   }
 

@@ -71,4 +71,29 @@ import Testing
     #expect((timings["device"] as? String)?.hasPrefix("cpu: ") == true)
     #expect((json?["recipe"] as? [String: Any])?["device"] == nil)
   }
+
+  @Test("conform prints a table of all cases of an operation, the counts, and exits with 0")
+  func conform() throws {
+    let outcome = try RecallProcess.run(["conform", "--device", "cpu", "--operation", "attention"])
+    #expect(outcome.code == 0)
+    for word in ["operation", "attention", "GFLOP/s", "ok", "0 failed, 0 skipped"] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+    #expect(!outcome.output.contains("multiply"))
+    let all = try RecallProcess.run(
+      ["conform", "--device", "all", "--operation", "add", "--json", "--progress", "none"])
+    #expect(all.code == 0)
+    let json = try JSONSerialization.jsonObject(with: Data(all.output.utf8)) as? [String: Any]
+    let devices = try #require(json?["devices"] as? [[String: Any]])
+    let processor = try #require(devices.first { $0["device"] as? String == "cpu" })
+    #expect(processor["failed"] as? Int == 0)
+    #expect((processor["cases"] as? [[String: Any]])?.isEmpty == false)
+  }
+
+  @Test("conform refuses an operation that no backend has and names the nearest")
+  func unknownOperation() throws {
+    let outcome = try RecallProcess.run(["conform", "--operation", "multply"])
+    #expect(outcome.code == 64)
+    #expect(outcome.diagnostics.contains("Did you mean multiply?"))
+  }
 }

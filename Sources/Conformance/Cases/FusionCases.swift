@@ -39,8 +39,7 @@ extension OperationCase {
   ) -> OperationCase {
     let elementBytes = types.reduce(output.byteCount) { $0 + $1.byteCount }
     return OperationCase(
-      "weightedSum", shape, type: types.map(\.rawValue).joined(separator: ", ") + " → " + output.rawValue,
-      tolerance: .exact,
+      "weightedSum", shape, type: "\(inWords(types)) → \(output.rawValue)", tolerance: .exact,
       flops: 2 * types.count * rows * columns, bytes: elementBytes * rows * columns
     ) { bench throws(DeviceError) in
       let inputs = types.map { make(&bench.numbers, $0) }
@@ -59,6 +58,11 @@ extension OperationCase {
         nonFinite,
         Expectation(Reference.weightedSum(inputs, weights: weights, output: output).nonFinite.map { $0 + earlier }))
     }
+  }
+
+  private static func inWords(_ types: [ElementType]) -> String {
+    if types.count > 1, Set(types).count == 1 { return "\(types.count) × \(types[0].rawValue)" }
+    return types.map(\.rawValue).joined(separator: ", ")
   }
 
   /// All 16-bit numbers, or random bits and ties: numbers halfway between two of a 16-bit format, and just beside them.

@@ -1,0 +1,75 @@
+import Compute
+import Diagnostics
+import JSON
+
+/// How a case went on one backend.
+public struct CaseReport: Sendable, Equatable {
+  /// Whether a case passed.
+  public enum Outcome: Sendable, Equatable {
+    /// All as expected.
+    case passed
+    /// Not as expected, with what went wrong.
+    case failed(String)
+    /// Not run, with the reason.
+    case skipped(String)
+  }
+
+  /// The operation's name.
+  public let operation: String
+  /// The shape in words.
+  public let shape: String
+  /// The element types.
+  public let elementType: String
+  /// The largest relative error found.
+  public let error: Double
+  /// The largest relative error allowed; 0 where the result is defined exactly.
+  public let bound: Double
+  /// The time that the operation took; `nil` where it did not come to run.
+  public var time: DeviceTime?
+  /// The floating point operations that the formula needs.
+  public let flops: Int
+  /// The bytes that have to be read and written at least.
+  public let bytes: Int
+  /// Whether it passed.
+  public let outcome: Outcome
+
+  /// The case in one phrase.
+  public var name: String { "\(operation) \(shape) \(elementType)" }
+
+  /// Operations for each byte from where on arithmetic and not memory is what devices wait for: processors can do some 10
+  /// for each byte that they read, GPUs without matrix units some 20.
+  private static let intensityOfArithmetic = 10
+
+  /// Whether the formula keeps the arithmetic of a device busier than its memory.
+  public var isArithmetic: Bool { flops > CaseReport.intensityOfArithmetic * bytes }
+
+  /// Operations or bytes per second, whichever the device waits for; `nil` for a case without work.
+  public var rate: Double? {
+    guard let time, time.seconds > 0, max(flops, bytes) > 0 else { return nil }
+    return Double(isArithmetic ? flops : bytes) / time.seconds
+  }
+
+  /// The rate for people, such as `12.3 GB/s`; a hyphen for a case without work.
+  public var rateText: String { rate.map { CaseReport.text(rate: $0, isArithmetic: isArithmetic) } ?? "-" }
+
+  /// A rate for people.
+  public static func text(rate: Double, isArithmetic: Bool) -> String {
+    "\(significant(rate / 1e9)) \(isArithmetic ? "GFLOP/s" : "GB/s")"
+  }
+
+  /// The report for programs.
+  public var json: JSONValue {
+    let (word, reason): (String, JSONValue) =
+      switch outcome {
+      case .passed: ("passed", .null)
+      case .failed(let reason): ("failed", .string(reason))
+      case .skipped(let reason): ("skipped", .string(reason))
+      }
+    return [
+      "operation": .string(operation), "shape": .string(shape), "type": .string(elementType), "outcome": .string(word),
+      "reason": reason, "error": error.isFinite ? .double(error) : .null, "bound": .double(bound),
+      "seconds": time.map { .double($0.seconds) } ?? .null, "clock": time.map { .string($0.clock.rawValue) } ?? .null,
+      "flops": .integer(flops), "bytes": .integer(bytes),
+    ]
+  }
+}
