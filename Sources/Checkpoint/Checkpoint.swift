@@ -83,6 +83,20 @@ public final class Checkpoint: Sendable {
     try file.read(start + bytes.lowerBound..<start + bytes.upperBound, into: &destination)
   }
 
+  /// Calls a function with one piece of a tensor after the other, each of at most 4 MiB, and with its place in the tensor.
+  ///
+  /// - Throws: `Failure` as `read` does, and what the function throws.
+  public func forEachPiece(
+    of tensor: TensorRecord, _ body: (RawSpan, _ byteOffset: Int) throws(Failure) -> Void
+  ) throws(Failure) {
+    let (file, record) = try place(of: tensor)
+    var offset = 0
+    try file.forEachPiece(of: record.byteRange) { (piece) throws(Failure) in
+      try body(piece, offset)
+      offset += piece.byteCount
+    }
+  }
+
   /// The digest of all bytes of a tensor, read in pieces of 4 MiB.
   ///
   /// - Throws: `Failure` as `read` does.

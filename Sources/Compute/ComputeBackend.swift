@@ -15,6 +15,8 @@
 public protocol ComputeBackend: AnyObject {
   /// What this device is.
   var device: DeviceDescription { get }
+  /// How further threads get backends of their own; `nil` for a device that is kept busy from one thread.
+  var threadBackends: ThreadBackends? { get }
 
   // MARK: Memory
 
@@ -98,6 +100,20 @@ public protocol ComputeBackend: AnyObject {
   func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError)
 }
 
+/// Backends of one device for threads that work side by side, each of which computes with the calling thread alone.
+public struct ThreadBackends: Sendable {
+  /// How many threads keep the device busy.
+  public let count: Int
+  /// Opens a backend; it belongs to the thread that calls.
+  public let open: @Sendable () throws(DeviceError) -> any ComputeBackend
+
+  /// Describes how backends are opened.
+  public init(count: Int, open: @escaping @Sendable () throws(DeviceError) -> any ComputeBackend) {
+    self.count = count
+    self.open = open
+  }
+}
+
 /// The bounds of `ComputeBackend.weightedSum`.
 public enum WeightedSumLimits {
   /// The most matrices that one call sums.
@@ -171,6 +187,9 @@ public struct Transfer: Sendable {
 }
 
 extension ComputeBackend {
+  /// None: the device is kept busy from one thread.
+  public var threadBackends: ThreadBackends? { nil }
+
   /// Copies a matrix to the start of host memory and waits until it is there.
   public func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {
     try enqueueDownload(matrix, into: host).wait()

@@ -102,6 +102,12 @@ public final class HostBuffer: @unchecked Sendable {
 
   deinit { release(address) }
 
+  /// The first bytes as a buffer of their own, which keeps the whole alive: less to upload.
+  public func prefix(_ byteCount: Int) -> HostBuffer {
+    precondition(byteCount >= 0 && byteCount <= self.byteCount, "a range outside of the host buffer")
+    return HostBuffer(byteCount: byteCount, address: address) { _ in withExtendedLifetime(self) {} }
+  }
+
   /// Lends part of the memory for reading.
   public func withBytes<Result, Problem: Error>(
     in range: Range<Int>, _ body: (RawSpan) throws(Problem) -> Result

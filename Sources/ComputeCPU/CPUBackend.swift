@@ -27,6 +27,7 @@ public final class CPUBackend: ComputeBackend {
 
   /// What this processor is: threads, instruction set and CBLAS, or why there is none, in `details`.
   public let device: DeviceDescription
+  private let options: Options
   let loops: VectorLoops
   let workers: Workers
   let blas: BLASLibrary?
@@ -57,6 +58,7 @@ public final class CPUBackend: ComputeBackend {
         got: "number \(options.instructionSet)")
     }
     let search = options.usesBLAS ? BLASSearch.run() : BLASSearch(library: nil, explanation: "CBLAS not used by choice")
+    self.options = options
     self.loops = loops
     workers = Workers(count: threads)
     blas = search.library
@@ -65,6 +67,12 @@ public final class CPUBackend: ComputeBackend {
       backend: "cpu", name: Processor.name, kind: .processor, memory: HostMemory.total, freeMemory: HostMemory.free,
       nativeTypes: [.float64, .float32],
       details: [threads == 1 ? "1 thread" : "\(threads) threads", String(cString: loops.name), search.explanation])
+  }
+
+  /// One thread each, in the same instruction set and without a CBLAS, whose threads would be shared.
+  public var threadBackends: ThreadBackends? {
+    let single = Options(threads: 1, usesBLAS: false, instructionSet: options.instructionSet)
+    return ThreadBackends(count: workers.count) { () throws(DeviceError) in try CPUBackend(single) }
   }
 
   /// Returns at once: every operation was finished when its call returned.

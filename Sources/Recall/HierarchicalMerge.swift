@@ -43,34 +43,34 @@ public struct HierarchicalMerge {
   /// - Returns: What was decided and done.
   /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
   public func merge(into output: String, overwrite: Bool) throws -> MergeReport {
-    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output)
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend)
+    try requireDeviceMemory(plan.memory.deviceByteCount(stateBudget: plan.stateBudget), on: backend.device)
     let writer = try CheckpointWriter(output: output, shards: plan.fusion.shards, overwrite: overwrite)
     do {
-      return try merge(
-        plan.inputs, plan: plan.fusion, pool: plan.pool, stateBudget: plan.stateBudget, writer: writer)
+      return try merge(plan, writer: writer)
     } catch {
       try? writer.abandon()
       throw error
     }
   }
 
-  private func merge(
-    _ inputs: MergeModels, plan: FusionPlan, pool: Pool, stateBudget: Int, writer: CheckpointWriter
-  ) throws -> MergeReport {
+  private func merge(_ merge: MergePlan, writer: CheckpointWriter) throws -> MergeReport {
+    let (inputs, plan, pool) = (merge.inputs, merge.fusion, merge.pool)
     var timings = StageTimings(on: backend.device)
     let typical = try timings.measure("select") {
       try typicalSamples(
-        of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: stateBudget,
+        of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: merge.stateBudget,
         scratchDirectory: parentDirectory(of: writer.output))
     }
     let written = Tally()
     let total = plan.outputByteCount
-    let fusion = try ParameterFusion(
-      plan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, on: backend,
+    let fusion = ParameterFusion(
+      plan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+      ring: merge.memory.ring, on: backend, waits: timings.waits,
       progress: { [progress] bytes in progress("merge", written.add(bytes), of: total, unit: "bytes") })
     let walk = try LayerWalk(
       inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
-      pooling: typical.header.pooling, on: backend)
+      pooling: typical.header.pooling, on: backend, waits: timings.waits)
 
     var layers: [LayerWeights] = []
     if recipe.weighing.isKnownLayerByLayer {
@@ -79,14 +79,15 @@ public struct HierarchicalMerge {
           let decided = try weigh(layer, representations, inputs: inputs, header: typical.header)
           layers.append(decided)
           try requireSimilarity(layers, inputs: inputs)
-          try fusion.fuse(plan.tensors(of: layer), weights: [layer: decided.weights], resident: resident)
+          try fusion.fuse(
+            plan.tensors(of: layer), weights: .byLayer([layer: decided.weights]), resident: resident)
         }
       }
     } else {
       layers = try timings.measure("extract") { try weighAfterAll(walk, inputs: inputs) }
       try requireSimilarity(layers, inputs: inputs)
       let weights = Dictionary(uniqueKeysWithValues: layers.map { ($0.layer, $0.weights) })
-      try timings.measure("merge") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: weights) }
+      try timings.measure("merge") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: .byLayer(weights)) }
     }
     let report = try timings.measure("finish") {
       try fusion.copyTheRest()
@@ -104,7 +105,7 @@ public struct HierarchicalMerge {
   /// - Returns: Similarities, and the weights that a merge would use.
   /// - Throws: `Failure` or `DeviceError`.
   public func compare(scratchDirectory: String) throws -> MergeReport {
-    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: nil)
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: nil, on: backend)
     let inputs = plan.inputs
     let typical = try typicalSamples(
       of: plan.pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
@@ -144,9 +145,9 @@ public struct HierarchicalMerge {
         .usage, operation: "select typical samples", subject: pool.file.path, expected: "a pool of samples",
         got: "samples that were selected already")
     }
-    let memory = MemoryPlan(passOf: model, over: pool)
+    let stateBudget = try stateBudget(of: model, over: pool)
     return try typicalSamples(
-      of: pool, model: model, digest: ModelDigester(model), stateBudget: memory.stateBudget(within: memoryBudget),
+      of: pool, model: model, digest: ModelDigester(model.directory), stateBudget: stateBudget,
       scratchDirectory: scratchDirectory)
   }
 
@@ -156,8 +157,8 @@ public struct HierarchicalMerge {
   public func extract(model path: String) throws -> HiddenStateFile {
     let model = try Model(directory: path)
     let pool = try Pool(recipe: recipe, reference: model, models: [model])
-    let stateBudget = try MemoryPlan(passOf: model, over: pool).stateBudget(within: memoryBudget)
-    let digest = ModelDigester(model)
+    let stateBudget = try stateBudget(of: model, over: pool)
+    let digest = ModelDigester(model.directory)
     let history = try ModelHistory(ofModelAt: model.path)
     let names = Layer.all(blocks: model.configuration.blockCount)
     let width = model.configuration.hiddenSize
@@ -266,15 +267,18 @@ public struct HierarchicalMerge {
     let elementType = recipe.elementType ?? recorded
     let plan = try FusionPlan(models: models, reference: reference, elementType: elementType)
     let weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
-    let digests = models.map(ModelDigester.init)
+    let memory = try StreamMemory(for: plan, budget: memoryBudget, on: backend)
+    try requireDeviceMemory(memory.ring.byteCount, on: backend.device)
+    let digests = models.map { ModelDigester($0.directory) }
     let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
     do {
       let written = Tally()
       let total = plan.outputByteCount
-      let fusion = try ParameterFusion(
-        plan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, on: backend,
+      let fusion = ParameterFusion(
+        plan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, ring: memory.ring,
+        on: backend, waits: timings.waits,
         progress: { [progress] bytes in progress("fuse", written.add(bytes), of: total, unit: "bytes") })
-      try timings.measure("fuse") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: weights) }
+      try timings.measure("fuse") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: .byLayer(weights)) }
       try fusion.copyTheRest()
       try fusion.finish()
       for (index, (model, digest)) in zip(models, digests).enumerated() {
@@ -298,6 +302,14 @@ public struct HierarchicalMerge {
   }
 
   // MARK: Steps
+
+  /// How many bytes the residual stream of one model's pass may take, where budget and device can hold the pass.
+  private func stateBudget(of model: Model, over pool: Pool) throws -> Int {
+    let memory = PassMemory(of: model, over: pool)
+    let stateBudget = try memory.stateBudget(within: memoryBudget)
+    try requireDeviceMemory(memory.peak(stateBudget), on: backend.device)
+    return stateBudget
+  }
 
   /// The typical samples of a pool: found by clustering, or the pool itself when it was selected before.
   private func typicalSamples(

@@ -1,79 +1,151 @@
 import Compute
 import Diagnostics
 
-/// What a merge keeps in memory, counted before it starts.
+/// What a merge with hidden states keeps in memory, counted before it starts.
 public struct MemoryPlan: Sendable {
   /// Two layers of each model: one that is computed on and one that is read meanwhile.
   public let layers: Int
   /// The residual streams of all models over the typical samples, and scratch for one batch.
   public let activations: Int
   /// Pieces of tensors on their way through fusion.
-  public let pieces: Int
+  public var pieces: Int { residentPieces + ring.byteCount }
   /// The program itself, tables and the allocator's slack.
-  public let program = 96 << 20
+  public static let program = 96 << 20
 
-  /// One batch of the selection.
-  private let selectionBatch: Int
-  /// The residual stream of the whole pool.
-  private let wholePool: Int
-  private let selectionFixed: Int
-  private let workspace: Int
+  /// How tensors that are not resident are streamed.
+  let ring: PieceRing
+  private let residentPieces: Int
+  private let leastRing: Int
+  private let models: Int
+  private let selection: PassMemory?
 
   /// Counts for a merge of models over a pool.
-  init(models: [Model], reference: Model, pool: Pool, recipe: MergeRecipe) {
+  ///
+  /// - Parameters:
+  ///   - models: The models.
+  ///   - reference: The model that selects the samples.
+  ///   - fusion: What is fused.
+  ///   - pool: The samples.
+  ///   - recipe: How many of them become typical.
+  ///   - budget: The most bytes to use, if they are bounded.
+  ///   - backend: The device.
+  /// - Throws: `Failure` of category `usage` when the budget cannot hold the merge.
+  init(
+    models: [Model], reference: Model, fusion: FusionPlan, pool: Pool, recipe: MergeRecipe, budget: Int?,
+    on backend: any ComputeBackend
+  ) throws(Failure) {
     let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
     let lengths = pool.samples.map(\.tokens.count)
     let isSelected = pool.file.selection != nil
     // Which samples will be typical is not known yet; the longest ones bound them.
     let typicalTokens = lengths.sorted(by: >).prefix(isSelected ? lengths.count : recipe.typical).reduce(0, +)
-    let pass = MemoryPlan(passOf: reference, over: pool)
+    let pass = PassMemory(of: reference, over: pool)
+    self.models = models.count
     layers = LayerWalk.hostByteCount(models)
     activations = models.count * typicalTokens * bytesPerToken + pass.workspace
-    pieces = ParameterFusion.hostByteCount(models: models.count)
-    selectionBatch = isSelected ? 0 : pass.selectionBatch
-    wholePool = isSelected ? 0 : pass.wholePool
-    selectionFixed = isSelected ? 0 : pass.selectionFixed
-    workspace = pass.workspace
+    residentPieces = ResidentPieces.hostByteCount(fusion)
+    leastRing = PieceRing.smallest(for: fusion).byteCount
+    selection = isSelected ? nil : pass
+    let others = layers + activations + residentPieces + MemoryPlan.program
+    let rest = budget.map { $0 - others }
+    ring = PieceRing(for: fusion, on: backend, budget: rest) ?? .smallest(for: fusion)
+    if let budget { try requireMemory(least, within: budget) }
   }
 
-  /// Counts for one model's pass over a pool, as in a selection or an extraction.
-  init(passOf model: Model, over pool: Pool) {
-    let configuration = model.configuration
-    let lengths = pool.samples.map(\.tokens.count)
-    let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
-    let largestBatch = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
-    layers = 0
-    activations = 0
-    pieces = 0
-    workspace = ForwardWorkspace.byteCount(configuration, tokens: largestBatch, longestText: lengths.max() ?? 0)
-    selectionBatch = largestBatch * bytesPerToken
-    wholePool = lengths.reduce(0, +) * bytesPerToken
-    // The points that are clustered are on the host and on the device.
-    selectionFixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken
-  }
-
-  /// The most that is in memory at once, with the least that selection can do with.
+  /// The most that is in memory at once where no budget is given.
   public var peak: Int {
-    max(mergePeak, selectionFixed + min(wholePool, HierarchicalMerge.defaultStateBudget)) + program
+    max(layers + activations + pieces, selection?.peak(HierarchicalMerge.defaultStateBudget) ?? 0) + MemoryPlan.program
   }
 
   /// The least memory with which the merge can be done.
-  public var least: Int { max(mergePeak, selectionFixed + min(wholePool, selectionBatch)) + program }
-
-  /// How many bytes the residual stream of a pass over the pool may take.
-  ///
-  /// - Throws: `Failure` of category `usage` when the budget cannot hold the merge.
-  func stateBudget(within budget: Int?) throws(Failure) -> Int {
-    guard let budget else { return HierarchicalMerge.defaultStateBudget }
-    guard budget >= least else {
-      throw Failure(
-        .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes",
-        got: "\(budget)",
-        advice:
-          "The layers of all models and their states have to fit; merge fewer models or use fewer or shorter samples.")
-    }
-    return budget - program - selectionFixed
+  public var least: Int {
+    max(layers + activations + residentPieces + leastRing, selection?.least ?? 0) + MemoryPlan.program
   }
 
-  private var mergePeak: Int { layers + activations + pieces }
+  /// How many bytes the residual stream of a pass over the pool may take within a budget that `init` accepted.
+  func stateBudget(within budget: Int?) -> Int {
+    guard let budget else { return HierarchicalMerge.defaultStateBudget }
+    return budget - MemoryPlan.program - (selection?.fixed ?? 0)
+  }
+
+  /// The most memory of a device of its own that is in use at once: one layer of each model, one more on its way,
+  /// activations and pieces; or, while samples are selected, two layers and the states.
+  func deviceByteCount(stateBudget: Int) -> Int {
+    let layer = layers / max(1, 2 * models)
+    return max((models + 1) * layer + activations + pieces, selection?.peak(stateBudget) ?? 0)
+  }
+}
+
+/// What one model's pass over a pool keeps in memory, as in a selection or an extraction.
+struct PassMemory: Sendable {
+  /// What does not depend on the budget: two layers, scratch, and the points that are clustered, on host and device.
+  let fixed: Int
+  /// Scratch for one batch.
+  let workspace: Int
+  private let largestBatch: Int
+  private let wholePool: Int
+
+  /// Counts for a pass.
+  init(of model: Model, over pool: Pool) {
+    let configuration = model.configuration
+    let lengths = pool.samples.map(\.tokens.count)
+    let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
+    let batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+    workspace = ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
+    largestBatch = batchTokens * bytesPerToken
+    wholePool = lengths.reduce(0, +) * bytesPerToken
+    fixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken
+  }
+
+  /// The most that is in memory at once with so many bytes for states.
+  func peak(_ stateBudget: Int) -> Int { fixed + min(wholePool, max(stateBudget, largestBatch)) }
+
+  /// The least with which the pass can be done.
+  var least: Int { fixed + min(wholePool, largestBatch) }
+
+  /// How many bytes the residual stream may take.
+  ///
+  /// - Throws: `Failure` of category `usage` when the budget cannot hold the pass.
+  func stateBudget(within budget: Int?) throws(Failure) -> Int {
+    guard let budget else { return HierarchicalMerge.defaultStateBudget }
+    try requireMemory(least + MemoryPlan.program, within: budget)
+    return budget - MemoryPlan.program - fixed
+  }
+}
+
+/// What a fusion without hidden states keeps in memory: nothing but its ring.
+public struct StreamMemory: Sendable {
+  /// How tensors are streamed.
+  let ring: PieceRing
+
+  /// The most that is in memory at once.
+  public var peak: Int { ring.byteCount + MemoryPlan.program }
+
+  /// Sizes the ring.
+  ///
+  /// - Throws: `Failure` of category `usage` when the budget cannot hold the smallest ring.
+  init(for plan: FusionPlan, budget: Int?, on backend: any ComputeBackend) throws(Failure) {
+    let smallest = PieceRing.smallest(for: plan)
+    ring = PieceRing(for: plan, on: backend, budget: budget.map { $0 - MemoryPlan.program }) ?? smallest
+    if let budget { try requireMemory(smallest.byteCount + MemoryPlan.program, within: budget) }
+  }
+}
+
+/// Compares what a device of its own has free with what is asked for.
+///
+/// - Throws: `DeviceError.Code.outOfMemory` with both numbers.
+func requireDeviceMemory(_ byteCount: Int, on device: DeviceDescription) throws(DeviceError) {
+  guard device.kind != .processor, let free = device.freeMemory, byteCount > free else { return }
+  throw DeviceError(
+    .outOfMemory, operation: "plan the memory of \(device.name)", expected: "\(byteCount) bytes",
+    got: "\(free) bytes free")
+}
+
+private func requireMemory(_ least: Int, within budget: Int) throws(Failure) {
+  guard budget < least else { return }
+  throw Failure(
+    .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes",
+    got: "\(budget)",
+    advice:
+      "Layers or pieces of all models and their states have to fit; merge fewer models or use fewer or shorter samples.")
 }

@@ -57,7 +57,7 @@ public struct MergeModels: Sendable {
         got: "none",
         advice: "Name the newly fine-tuned model with --anchor, or without an anchor give --base or --typical-from.")
     }
-    digests = models.map(ModelDigester.init)
+    digests = models.map { ModelDigester($0.directory) }
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
     histories = try models.map { model throws(Failure) in try ModelHistory(ofModelAt: model.path) }
   }
@@ -87,7 +87,7 @@ public struct MergeModels: Sendable {
 
   /// The digest collector of the reference, which may stand outside of the merge.
   public var referenceDigest: ModelDigester {
-    models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference)
+    models.firstIndex { $0 === reference }.map { digests[$0] } ?? ModelDigester(reference.directory)
   }
 
   /// Makes sure that an output would be neither one of its inputs, nor hold one, nor lie in one.

@@ -25,7 +25,7 @@ struct MergeOutput {
 
   /// Writes configuration, companions, model card and report, and gives the directory its name.
   func finish(_ report: MergeReport, nonFiniteResults: Int, timings: StageTimings) throws(Failure) {
-    try writer.addFile("config.json", bytes: Array((configuration.formatted + "\n").utf8))
+    if let configuration { try writer.addFile("config.json", bytes: Array((configuration.formatted + "\n").utf8)) }
     for name in MergeOutput.companions where FileManager.default.fileExists(atPath: "\(plan.reference.path)/\(name)") {
       try writer.copyFile(from: "\(plan.reference.path)/\(name)", as: name)
     }
@@ -37,10 +37,9 @@ struct MergeOutput {
   }
 
   /// The reference's configuration, with the element type where it was changed.
-  private var configuration: JSONValue {
-    guard let elementType, var object = plan.reference.configurationJSON.object else {
-      return plan.reference.configurationJSON
-    }
+  private var configuration: JSONValue? {
+    let original = plan.reference.configuration
+    guard let elementType, var object = original?.object else { return original }
     let key = object["torch_dtype"] != nil ? "torch_dtype" : "dtype"
     object[key] = .string(elementType.rawValue)
     return .object(object)

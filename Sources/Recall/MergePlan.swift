@@ -28,8 +28,11 @@ public struct MergePlan: Sendable {
   ///   - recipe: What is to be merged how.
   ///   - memoryBudget: The most memory to use, if it is bounded.
   ///   - output: Where the output will be, if that is known.
+  ///   - backend: The device.
   /// - Throws: `Failure`, the same as the merge would.
-  public init(_ recipe: MergeRecipe, memoryBudget: Int?, output: String?) throws(Failure) {
+  public init(
+    _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, on backend: any ComputeBackend
+  ) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
     inputs = try MergeModels(recipe)
@@ -43,8 +46,10 @@ public struct MergePlan: Sendable {
     samples = pool.samples.count
     tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
     isSelected = pool.file.selection != nil
-    memory = MemoryPlan(models: inputs.models, reference: inputs.reference, pool: pool, recipe: recipe)
-    stateBudget = try memory.stateBudget(within: memoryBudget)
+    memory = try MemoryPlan(
+      models: inputs.models, reference: inputs.reference, fusion: fusion, pool: pool, recipe: recipe,
+      budget: memoryBudget, on: backend)
+    stateBudget = memory.stateBudget(within: memoryBudget)
   }
 
   /// The plan for people.
@@ -66,7 +71,7 @@ public struct MergePlan: Sendable {
       to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)
       to write: \(byteText(fusion.outputByteCount))
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
-      \(byteText(memory.activations)), pieces \(byteText(memory.pieces)), program \(byteText(memory.program))
+      \(byteText(memory.activations)), pieces \(byteText(memory.pieces)), program \(byteText(MemoryPlan.program))
       tensors:
       \(groups.joined(separator: "\n"))
       """

@@ -37,6 +37,8 @@ public struct StageTimings: Sendable {
   public let device: DeviceDescription
   /// Stages and seconds.
   public private(set) var seconds: [(stage: String, seconds: Double)] = []
+  /// What fusion waited for.
+  public let waits = StageWaits()
 
   /// No stage yet.
   public init(on device: DeviceDescription) { self.device = device }
@@ -60,6 +62,46 @@ public struct StageTimings: Sendable {
     } else {
       seconds.append((stage, duration))
     }
+  }
+}
+
+/// The seconds that a merge waited for its inputs, its device and its output while it fused.
+public final class StageWaits: Sendable {
+  /// What is waited for.
+  public enum Stage: String, Sendable, CaseIterable {
+    /// Reading, and digesting what was read.
+    case read
+    /// Computing, and the way to the device and back.
+    case compute
+    /// Writing, and digesting what was written.
+    case write
+  }
+
+  private let sums = Mutex<[Stage: Double]>([:])
+
+  /// Nothing yet.
+  public init() {}
+
+  /// Runs a step and notes how long it took.
+  ///
+  /// - Parameters:
+  ///   - stage: What the step is.
+  ///   - threads: How many threads do such steps side by side; each counts for its share of the time.
+  ///   - body: The step.
+  /// - Returns: What the step gives.
+  func measure<Result>(_ stage: Stage, threads: Int = 1, _ body: () throws -> Result) rethrows -> Result {
+    let start = DispatchTime.now().uptimeNanoseconds
+    defer {
+      let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 / Double(threads)
+      sums.withLock { $0[stage, default: 0] += seconds }
+    }
+    return try body()
+  }
+
+  /// The seconds of each stage so far.
+  public var seconds: [(stage: Stage, seconds: Double)] {
+    let sums = sums.withLock { $0 }
+    return Stage.allCases.map { ($0, sums[$0] ?? 0) }
   }
 }
 

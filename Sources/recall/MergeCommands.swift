@@ -20,14 +20,18 @@ extension Command {
     let recipe = try RecipeOptions.recipe(from: options)
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
+    let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
     if options.has("--dry-run") {
-      try printLine(try MergePlan(recipe, memoryBudget: memory, output: options.value("--output")).text)
+      let target = options.value("--output")
+      try printLine(
+        try await device.open(telling: printer).perform { backend in
+          try MergePlan(recipe, memoryBudget: memory, output: target, on: backend).text
+        })
       return
     }
     let output = try options.required("--output")
     let overwrite = options.has("--overwrite")
-    let printer = try ProgressPrinter(options)
-    defer { printer.finish() }
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
     let report = try await device.open(telling: printer).queue.perform { backend in

@@ -200,7 +200,8 @@ import Testing
     try merge(recipe, into: directory("out"))
     let merged = try Model(directory: directory("out"))
     #expect(merged.checkpoint.tensors.allSatisfy { $0.type == .float32 })
-    #expect((merged.configurationJSON["dtype"] ?? merged.configurationJSON["torch_dtype"])?.string == "float32")
+    let configuration = try #require(merged.directory.configuration)
+    #expect((configuration["dtype"] ?? configuration["torch_dtype"])?.string == "float32")
   }
 
   @Test("float64 models run and merge; their types are kept")

@@ -19,15 +19,15 @@ public struct PlannedTensor: Sendable {
 /// Every tensor of the output, decided before the first byte is written.
 public struct FusionPlan: Sendable {
   /// The models in canonical order.
-  public let models: [Model]
+  public let models: [ModelDirectory]
   /// Which of the models, or which other model, gives shard layout, element types and copied tensors.
-  public let reference: Model
+  public let reference: ModelDirectory
   /// The output's files and tensors.
   public let shards: [ShardLayout]
   /// All tensors, in the order of the reference's files.
   public let tensors: [PlannedTensor]
 
-  /// Plans the fusion of models whose configurations agree.
+  /// Plans a fusion with weights of their own for every layer, of models whose configurations agree.
   ///
   /// - Parameters:
   ///   - models: The models in canonical order.
@@ -35,7 +35,25 @@ public struct FusionPlan: Sendable {
   ///   - elementType: The type of every fused tensor; `nil` for that of the reference, tensor by tensor.
   /// - Throws: `Failure` of category `badData` that names a tensor that some model lacks or has in another shape.
   public init(models: [Model], reference: Model, elementType: ElementType?) throws(Failure) {
-    let assignment = LayerAssignment(reference.configuration)
+    try self.init(
+      models.map(\.directory), reference: reference.directory, assignment: LayerAssignment(reference.configuration),
+      elementType: elementType)
+  }
+
+  /// Plans a fusion with the same weights for all tensors, of models that need not be understood.
+  ///
+  /// - Throws: `Failure` as the other plan does, and for tensors that have no weighted mean: quantised ones, and integers in
+  ///   which the models differ.
+  public init(
+    models: [ModelDirectory], reference: ModelDirectory, elementType: ElementType?
+  ) throws(Failure) {
+    try self.init(models, reference: reference, assignment: nil, elementType: elementType)
+    for model in models { try FusionPlan.checkCopies(copied, of: reference, in: model) }
+  }
+
+  private init(
+    _ models: [ModelDirectory], reference: ModelDirectory, assignment: LayerAssignment?, elementType: ElementType?
+  ) throws(Failure) {
     var shards: [ShardLayout] = []
     var tensors: [PlannedTensor] = []
     for shard in reference.checkpoint.layout {
@@ -72,7 +90,8 @@ public struct FusionPlan: Sendable {
   }
 
   private static func plan(
-    _ tensor: TensorLayout, models: [Model], reference: Model, assignment: LayerAssignment, elementType: ElementType?
+    _ tensor: TensorLayout, models: [ModelDirectory], reference: ModelDirectory, assignment: LayerAssignment?,
+    elementType: ElementType?
   ) throws(Failure) -> PlannedTensor {
     let original = [reference.checkpoint.tensor(named: tensor.name)].compactMap { $0 }
     guard tensor.type.isFloatingPoint else {
@@ -81,7 +100,8 @@ public struct FusionPlan: Sendable {
     guard !LayerAssignment.isRotaryTable(tensor.name) else {
       return PlannedTensor(layout: tensor, rule: .copied(.rotaryTable), sources: original)
     }
-    guard let layer = assignment.layer(of: tensor.name) else {
+    let layer = assignment?.layer(of: tensor.name)
+    guard layer != nil || assignment == nil else {
       throw Failure(
         .badData, operation: "plan the fusion", subject: "tensor \(tensor.name)", expected: "a tensor of some layer",
         got: "one of none")
@@ -93,6 +113,12 @@ public struct FusionPlan: Sendable {
           expected: "shape \(tensor.shape)",
           got: model.source(of: tensor.name).map { "\($0.shape)" } ?? "no such tensor")
       }
+      guard ElementType(source.type) != nil else {
+        throw Failure(
+          .badData, operation: "plan the fusion", subject: "\(model.path), tensor \(tensor.name)",
+          expected: "F64, F32, F16 or BF16", got: source.type.rawValue,
+          advice: "Merge the model in its original precision and quantise the result.")
+      }
       return source
     }
     let type = elementType?.storedType ?? tensor.type
@@ -101,17 +127,36 @@ public struct FusionPlan: Sendable {
   }
 
   /// Every floating point tensor of every model takes part; only what is copied anyway may be missing from the reference.
-  private static func checkNothingIsLost(models: [Model], tensors: [PlannedTensor]) throws(Failure) {
+  private static func checkNothingIsLost(models: [ModelDirectory], tensors: [PlannedTensor]) throws(Failure) {
     let planned = Set(tensors.map { ExactString($0.layout.name) })
     for model in models {
       for tensor in model.checkpoint.tensors
       where tensor.type.isFloatingPoint && !LayerAssignment.isRotaryTable(tensor.name)
         && !planned.contains(ExactString(tensor.name))
-        && !(tensor.name == Architecture.outputHead && model.configuration.tiesHead)
+        && !model.isTiedHead(tensor.name)
       {
         throw Failure(
           .badData, operation: "plan the fusion", subject: "\(model.path), tensor \(tensor.name)",
           expected: "a tensor that all models have", got: "one that the reference model lacks")
+      }
+    }
+  }
+
+  /// Integers are copied, so all models have to agree on them; where they do not, they are quantised weights or belong to
+  /// models of different kinds.
+  private static func checkCopies(
+    _ tensors: [PlannedTensor], of reference: ModelDirectory, in model: ModelDirectory
+  ) throws(Failure) {
+    for planned in tensors where planned.rule == .copied(.notFloatingPoint) && model !== reference {
+      let tensor = planned.sources[0]
+      guard let other = model.checkpoint.tensor(named: tensor.name) else { continue }
+      guard other.type == tensor.type, other.shape == tensor.shape,
+        try reference.checkpoint.digest(of: tensor) == model.checkpoint.digest(of: other)
+      else {
+        throw Failure(
+          .badData, operation: "plan the fusion", subject: "\(model.path), tensor \(tensor.name)",
+          expected: "the same \(tensor.type.rawValue) values as in \(reference.path)", got: "others",
+          advice: "Integers have no weighted mean; quantised models have to be merged in their original precision.")
       }
     }
   }

@@ -9,27 +9,22 @@ import Tokenization
 ///
 /// Configuration and tokenizer are read and every tensor is checked by name, shape and type; no element has been read yet.
 public final class Model: Sendable {
-  /// The absolute path.
-  public let path: String
+  /// The files, without what they mean.
+  public let directory: ModelDirectory
   /// The shape and arithmetic.
   public let configuration: ModelConfiguration
-  /// The document that `configuration` was read from.
-  public let configurationJSON: JSONValue
-  /// The tensors.
-  public let checkpoint: Checkpoint
   /// The tokenizer; `nil` when the directory has no tokenizer.json.
   public let tokenizer: Tokenizer?
 
   /// Opens a model directory.
   ///
   /// - Throws: `Failure` that names the file, key or tensor at fault.
-  public init(directory: String) throws(Failure) {
-    path = absolutePath(directory)
-    let configurationPath = "\(path)/config.json"
-    configurationJSON = try JSONValue(parsing: readFile(configurationPath), from: configurationPath)
-    configuration = try ModelConfiguration(json: configurationJSON, path: configurationPath)
-    checkpoint = try Checkpoint(directory: path)
-    let tokenizerPath = "\(path)/tokenizer.json"
+  public init(directory path: String) throws(Failure) {
+    let configurationPath = "\(absolutePath(path))/config.json"
+    let json = try JSONValue(parsing: readFile(configurationPath), from: configurationPath)
+    configuration = try ModelConfiguration(json: json, path: configurationPath)
+    directory = try ModelDirectory(path, configuration: json)
+    let tokenizerPath = "\(directory.path)/tokenizer.json"
     tokenizer = FileManager.default.fileExists(atPath: tokenizerPath) ? try Model.tokenizer(at: tokenizerPath) : nil
     try checkTensors()
   }
@@ -41,12 +36,10 @@ public final class Model: Sendable {
     try Tokenizer(json: JSONValue(parsing: readFile(path), from: path, operation: "read the tokenizer"), subject: path)
   }
 
-  /// The tensor that plays the part of a name; the embedding stands in for a tied head that is not stored.
-  public func source(of name: String) -> TensorRecord? {
-    if let tensor = checkpoint.tensor(named: name) { return tensor }
-    return name == Architecture.outputHead && configuration.tiesHead
-      ? checkpoint.tensor(named: Architecture.embedding) : nil
-  }
+  /// The absolute path.
+  public var path: String { directory.path }
+  /// The tensors.
+  public var checkpoint: Checkpoint { directory.checkpoint }
 
   /// The bytes of all blocks and the final norm, which is what a pass reads.
   var blockByteCount: Int {

@@ -5,17 +5,20 @@ import Synchronization
 
 /// Finds the digest of a model from the bytes that a merge reads anyway.
 public final class ModelDigester: Sendable {
-  private let model: Model
+  private let model: ModelDirectory
   private let known: Digest?
   private let collector: CheckpointDigest
   private let recorded = Mutex<Set<ExactString>>([])
 
   /// Starts with what an earlier run left in the user's cache.
-  public init(_ model: Model) {
+  public init(_ model: ModelDirectory) {
     self.model = model
     known = CheckpointDigestCache.standard.digest(of: model.checkpoint)
     collector = CheckpointDigest(of: model.checkpoint.tensors)
   }
+
+  /// Whether digests of tensors are needed at all.
+  var isWanted: Bool { known == nil }
 
   /// Notes the digest of one tensor's bytes, which is computed only when it is needed; may be called from any thread.
   func record(_ tensor: TensorRecord, _ digest: @autoclosure () -> Digest) {

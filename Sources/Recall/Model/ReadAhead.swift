@@ -60,6 +60,14 @@ final class ReadAhead<Unit: Sendable>: Sendable {
     return try ring.withLock { $0.filled.removeFirst() }.get()
   }
 
+  /// The next unit in order if it has been read already; to be called in place of `next`.
+  ///
+  /// - Throws: The failure of the reader.
+  func nextIfReady() throws(Failure) -> Filled? {
+    guard ready.wait(timeout: .now()) == .success else { return nil }
+    return try ring.withLock { $0.filled.removeFirst() }.get()
+  }
+
   /// Returns a buffer to the ring once nothing uses its content any more.
   func giveBack(_ buffer: HostBuffer) {
     ring.withLock { $0.free.append(buffer) }
@@ -73,58 +81,58 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   }
 }
 
-/// A thread that empties a fixed ring of buffers in order while the producer fills the next one.
+/// A thread that empties the slots of a fixed ring in order while the producer fills the next one.
 final class WriteBehind: Sendable {
   private struct Ring {
-    var free: [HostBuffer]
-    var failure: Failure?
+    var free: [Int]
+    var failure: (any Error)?
   }
 
   private let ring: Mutex<Ring>
   private let freed: DispatchSemaphore
   private let queue = DispatchQueue(label: "recall.write-behind")
 
-  /// Starts with a ring of at least one buffer.
-  init(buffers: [HostBuffer]) {
-    ring = Mutex(Ring(free: buffers))
+  /// Starts with a ring of at least one slot.
+  init(slots: Int) {
+    ring = Mutex(Ring(free: Array(0..<slots)))
     freed = DispatchSemaphore(value: 0)
-    for _ in buffers { freed.signal() }
+    for _ in 0..<slots { freed.signal() }
   }
 
-  /// A buffer to fill, waiting until one has been written.
+  /// The number of a slot to fill, waiting until one has been written.
   ///
   /// - Throws: The failure of an earlier write.
-  func buffer() throws(Failure) -> HostBuffer {
+  func slot() throws -> Int {
     freed.wait()
-    let (buffer, failure) = ring.withLock { ($0.free.removeLast(), $0.failure) }
-    guard let failure else { return buffer }
-    giveBack(buffer)
+    let (slot, failure) = ring.withLock { ($0.free.removeLast(), $0.failure) }
+    guard let failure else { return slot }
+    giveBack(slot)
     throw failure
   }
 
-  /// Writes a filled buffer on the background thread and takes it back into the ring.
-  func write(_ buffer: HostBuffer, _ body: @escaping @Sendable (HostBuffer) throws(Failure) -> Void) {
+  /// Writes what fills a slot on the background thread and takes the slot back into the ring.
+  func write(_ slot: Int, _ body: @escaping @Sendable () throws -> Void) {
     queue.async { [self] in
-      do throws(Failure) {
+      do {
         // After a failed write the rest is only drained.
-        if ring.withLock({ $0.failure == nil }) { try body(buffer) }
+        if ring.withLock({ $0.failure == nil }) { try body() }
       } catch {
         ring.withLock { $0.failure = error }
       }
-      giveBack(buffer)
+      giveBack(slot)
     }
   }
 
   /// Waits until everything is written.
   ///
   /// - Throws: The first failure of a write.
-  func finish() throws(Failure) {
+  func finish() throws {
     queue.sync {}
     if let failure = ring.withLock({ $0.failure }) { throw failure }
   }
 
-  private func giveBack(_ buffer: HostBuffer) {
-    ring.withLock { $0.free.append(buffer) }
+  private func giveBack(_ slot: Int) {
+    ring.withLock { $0.free.append(slot) }
     freed.signal()
   }
 }

@@ -17,11 +17,18 @@ public struct LayerWalk {
     let model: Int
   }
 
+  /// A block of a model that is on the device or on its way there, and the host memory it comes from.
+  private struct Uploaded {
+    let tensors: ResidentTensors
+    let buffer: HostBuffer
+  }
+
   private let models: [Model]
   private let digests: [ModelDigester]
   private let samples: SampleBatches
   private let pooling: Pooling
   private let backend: any ComputeBackend
+  private let waits: StageWaits
 
   /// Prepares a walk over models of one shape.
   ///
@@ -31,15 +38,17 @@ public struct LayerWalk {
   ///   - samples: The texts that every model runs.
   ///   - pooling: How states become vectors.
   ///   - backend: The device.
+  ///   - waits: Told how long the walk waited for the disk.
   public init(
     _ models: [Model], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
-    on backend: any ComputeBackend
+    on backend: any ComputeBackend, waits: StageWaits = StageWaits()
   ) {
     self.models = models
     self.digests = digests
     self.samples = samples
     self.pooling = pooling
     self.backend = backend
+    self.waits = waits
   }
 
   /// Visits every layer, shallow to deep.
@@ -56,26 +65,32 @@ public struct LayerWalk {
     }
     let nothing = [ResidentTensors](repeating: [:], count: models.count)
 
-    let ahead = try readAhead()
+    let steps = (0..<configuration.blockCount).flatMap { block in models.indices.map { Step(block: block, model: $0) } }
+    let ahead = try readAhead(steps)
     defer { ahead.cancel() }
     try visit(.embedding, finite(extractors.map { try $0.embed() }, at: .embedding, tensors: nothing), nothing)
-    for block in 0..<configuration.blockCount {
-      var representations: [Matrix] = []
-      var tensors: [ResidentTensors] = []
-      var buffers: [HostBuffer] = []
-      for (model, extractor) in zip(models, extractors) {
-        let buffer = try ahead.next().buffer
-        let resident = try upload(buffer, block: block, of: model)
-        representations.append(try extractor.advance(through: weights(resident, block: block), block: block))
-        tensors.append(resident)
-        buffers.append(buffer)
+    var representations: [Matrix] = []
+    var uploaded: [Uploaded] = []
+    for (number, step) in steps.enumerated() {
+      if uploaded.count == step.model {
+        uploaded.append(try upload(waits.measure(.read) { try ahead.next() }))
       }
-      try visit(.block(block), finite(representations, at: .block(block), tensors: tensors), tensors)
+      let tensors = uploaded[step.model].tensors
+      representations.append(
+        try extractors[step.model].advance(through: weights(tensors, block: step.block), block: step.block))
+      // The visit waits for the device; what it needs next travels meanwhile, if it has been read.
+      if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next)) }
+      guard step.model == models.count - 1 else { continue }
+      let visited = uploaded.prefix(models.count)
+      let resident = visited.map(\.tensors)
+      try visit(.block(step.block), finite(representations, at: .block(step.block), tensors: resident), resident)
       try backend.synchronize()
-      buffers.forEach(ahead.giveBack)
+      for block in visited { ahead.giveBack(block.buffer) }
+      uploaded.removeFirst(models.count)
+      representations = []
     }
     let norms = try zip(models, digests).map { try finalNorm(of: $0, digest: $1) }
-    let representations = try zip(extractors, norms).map { extractor, norm in
+    representations = try zip(extractors, norms).map { extractor, norm in
       try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
     }
     try visit(.head, finite(representations, at: .head, tensors: norms), norms)
@@ -88,10 +103,7 @@ public struct LayerWalk {
 
   // MARK: Reading
 
-  private func readAhead() throws(DeviceError) -> ReadAhead<Step> {
-    let steps = (0..<models[0].configuration.blockCount).flatMap { block in
-      models.indices.map { Step(block: block, model: $0) }
-    }
+  private func readAhead(_ steps: [Step]) throws(DeviceError) -> ReadAhead<Step> {
     let byteCount = models.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
     let buffers = try (0..<2 * models.count).map { _ throws(DeviceError) in
       try backend.allocateHost(byteCount: byteCount)
@@ -139,13 +151,14 @@ public struct LayerWalk {
 
   // MARK: Residency
 
-  private func upload(_ buffer: HostBuffer, block: Int, of model: Model) throws -> ResidentTensors {
-    let device = try backend.upload(buffer)
-    var resident: ResidentTensors = [:]
-    for (_, tensor, range) in LayerWalk.places(block: block, of: model) {
-      resident[tensor.name] = try view(of: tensor, in: device, at: range.lowerBound)
+  private func upload(_ filled: ReadAhead<Step>.Filled) throws -> Uploaded {
+    let model = models[filled.unit.model]
+    let device = try backend.upload(filled.buffer)
+    var tensors: ResidentTensors = [:]
+    for (_, tensor, range) in LayerWalk.places(block: filled.unit.block, of: model) {
+      tensors[tensor.name] = try view(of: tensor, from: model, in: device, at: range.lowerBound)
     }
-    return resident
+    return Uploaded(tensors: tensors, buffer: filled.buffer)
   }
 
   private func weights(_ resident: ResidentTensors, block: Int) -> BlockWeights {
@@ -166,16 +179,15 @@ public struct LayerWalk {
       try model.checkpoint.read(tensor, bytes: bytes, into: &destination)
     }
     buffer.withBytes(in: bytes) { digest.record(tensor, Digest(of: $0)) }
-    return [tensor.name: try view(of: tensor, in: backend.upload(buffer), at: 0)]
+    return [tensor.name: try view(of: tensor, from: model, in: backend.upload(buffer), at: 0)]
   }
 
-  private func view(of tensor: TensorRecord, in buffer: DeviceBuffer, at offset: Int) throws -> Matrix {
-    guard let type = ElementType(tensor.type) else { throw missing(tensor.name) }
+  private func view(
+    of tensor: TensorRecord, from model: Model, in buffer: DeviceBuffer, at offset: Int
+  ) throws -> Matrix {
     let columns = tensor.shape.last ?? 1
-    let stored = try Matrix(
-      buffer, byteOffset: offset, rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns,
-      elementType: type)
-    return try stored.asWeights(on: backend)
+    return try model.directory.elements(of: tensor, 0..<tensor.elementCount, in: buffer, at: offset, on: backend)
+      .reshaped(rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns).asWeights(on: backend)
   }
 
   private func missing(_ name: String) -> Failure {
