@@ -144,8 +144,6 @@ func requireDeviceMemory(_ byteCount: Int, on device: DeviceDescription) throws(
 private func requireMemory(_ least: Int, within budget: Int) throws(Failure) {
   guard budget < least else { return }
   throw Failure(
-    .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes",
-    got: "\(budget)",
-    advice:
-      "Layers or pieces of all models and their states have to fit; merge fewer models or use fewer or shorter samples.")
+    .usage, operation: "plan the memory", subject: "--memory", expected: "at least \(least) bytes", got: "\(budget)",
+    advice: "Layers, pieces and states of all models have to fit; merge fewer models or use fewer or shorter samples.")
 }
