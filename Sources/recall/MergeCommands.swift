@@ -25,7 +25,7 @@ extension Command {
     if options.has("--dry-run") {
       let target = options.value("--output")
       try printLine(
-        try await device.open(telling: printer).perform { backend in
+        try await device.open(telling: printer).queue.perform { backend in
           try MergePlan(recipe, memoryBudget: memory, output: target, on: backend).text
         })
       return
