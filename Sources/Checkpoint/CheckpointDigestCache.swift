@@ -54,8 +54,8 @@ private func createDirectories(_ path: String) {
 }
 
 extension Checkpoint {
-  /// What changes whenever a shard is written or replaced.
-  fileprivate var fileIdentities: JSONValue {
+  /// What changes whenever a shard is written or replaced: path, size, modification time and inode of each.
+  public var fileIdentities: JSONValue {
     .array(
       shards.map { shard in
         [

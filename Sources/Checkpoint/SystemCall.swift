@@ -42,6 +42,40 @@ struct Descriptor: ~Copyable, Sendable {
 
   deinit { _ = close(number) }
 
+  /// Takes the lock of the file, which dies with the process.
+  ///
+  /// - Returns: Whether no other process holds it. A file system that knows no locks, as on some clusters, has no holders
+  ///   either.
+  func lock() -> Bool { uninterrupted { flock(number, LOCK_EX | LOCK_NB) } == 0 || errno != EWOULDBLOCK }
+
+  /// Whether a path still leads to this file.
+  func isStill(at path: String) -> Bool {
+    var (opened, named) = (stat(), stat())
+    return fstat(number, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino
+      && opened.st_dev == named.st_dev
+  }
+
+  /// Writes all of the bytes from an offset on.
+  ///
+  /// - Parameters:
+  ///   - bytes: Any number of bytes.
+  ///   - offset: Where they go.
+  ///   - path: The file, for errors.
+  /// - Throws: `Failure` of category `inputOutput`.
+  func write(_ bytes: RawSpan, at offset: Int, path: String) throws(Failure) {
+    try bytes.withUnsafeBytes { (buffer) throws(Failure) in
+      var position = 0
+      while position < buffer.count {
+        let rest = UnsafeRawBufferPointer(rebasing: buffer[position...])
+        let count = uninterrupted { pwrite(number, rest.baseAddress, rest.count, offset + position) }
+        guard count > 0 else {
+          throw systemFailure(.inputOutput, "write the file", path, expected: "\(rest.count) bytes to be taken")
+        }
+        position += count
+      }
+    }
+  }
+
   /// Several sharded models at once pass the usual soft limit of 1024 files; the hard limit is ours to use.
   private static func raiseLimit() -> Bool {
     var limit = rlimit()

@@ -34,6 +34,13 @@ public struct Failure: Error, Equatable, Sendable {
   /// What the user can do; empty where `expected` already says it.
   public let advice: String
 
+  /// The same failure with one more thing that the user can do.
+  public func advising(_ more: String) -> Failure {
+    Failure(
+      category, operation: operation, subject: subject, expected: expected, got: got,
+      advice: advice.isEmpty ? more : "\(advice) \(more)")
+  }
+
   /// Describes one failure.
   public init(
     _ category: Category, operation: String, subject: String, expected: String, got: String, advice: String = ""

@@ -40,63 +40,107 @@ public struct HierarchicalMerge {
   /// - Parameters:
   ///   - output: The directory to be created.
   ///   - overwrite: Whether it may replace one that exists.
+  ///   - resume: Whether the leftover of a run that was stopped is taken up.
+  ///   - stop: Ends the merge early, with what is finished saved.
   /// - Returns: What was decided and done.
-  /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
-  public func merge(into output: String, overwrite: Bool) throws -> MergeReport {
+  /// - Throws: `Failure` or `DeviceError`; then nothing new stands under the name of the output.
+  public func merge(
+    into output: String, overwrite: Bool, resume: Bool = false, stop: StopRequest = StopRequest()
+  ) throws -> MergeOutcome {
     let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend)
     try requireDeviceMemory(plan.memory.deviceByteCount(stateBudget: plan.stateBudget), on: backend.device)
-    let writer = try CheckpointWriter(output: output, shards: plan.fusion.shards, overwrite: overwrite)
-    do {
-      return try merge(plan, writer: writer)
-    } catch {
-      try? writer.abandon()
-      throw error
+    if resume, let report = try plan.finishedReport(at: output, overwrite: overwrite) {
+      return MergeOutcome(report: report, state: .finishedBefore)
+    }
+    let writer = try CheckpointWriter(
+      output: output, shards: plan.fusion.shards, plan: plan.document(), overwrite: overwrite, resume: resume,
+      scratchByteCount: plan.scratchByteCount, stop: stop)
+    return try writer.keepingWhatHelps {
+      let report = try merge(plan, writer: writer)
+      return MergeOutcome(report: report, state: .finished)
     }
   }
 
-  private func merge(_ merge: MergePlan, writer: CheckpointWriter) throws -> MergeReport {
-    let (inputs, plan, pool) = (merge.inputs, merge.fusion, merge.pool)
+  private func merge(_ plan: MergePlan, writer: CheckpointWriter) throws -> MergeReport {
+    let (inputs, fusionPlan) = (plan.inputs, plan.fusion)
     var timings = StageTimings(on: backend.device)
-    let typical = try timings.measure("select") {
-      try typicalSamples(
-        of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: merge.stateBudget,
-        scratchDirectory: parentDirectory(of: writer.output))
-    }
-    let written = Tally()
-    let total = plan.outputByteCount
+    let decisions = MergeDecisions(writer, pool: plan.pool, models: inputs.models.count)
+    plan.fusion.recordDigests(of: writer.finishedTensors, in: inputs.digests)
+    let typical =
+      try decisions.typicalSamples
+      ?? timings.measure("select") {
+        let typical = try typicalSamples(
+          of: plan.pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
+          scratchDirectory: parentDirectory(of: writer.output))
+        try decisions.keep(typical)
+        return typical
+      }
     let fusion = ParameterFusion(
-      plan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
-      ring: merge.memory.ring, on: backend, waits: timings.waits,
-      progress: { [progress] bytes in progress("merge", written.add(bytes), of: total, unit: "bytes") })
-    let walk = try LayerWalk(
-      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
-      pooling: typical.header.pooling, on: backend, waits: timings.waits)
-
-    var layers: [LayerWeights] = []
-    if recipe.weighing.isKnownLayerByLayer {
+      fusionPlan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+      ring: plan.memory.ring, on: backend, waits: timings.waits,
+      progress: try fusionProgress("merge", fusionPlan, writer))
+    let layers: [LayerWeights]
+    if let decided = decisions.layers(of: inputs.reference) {
+      // An earlier run was stopped behind the last decision; no state is needed any more.
+      layers = decided
       try timings.measure("merge") {
-        try walk.run { layer, representations, resident in
-          let decided = try weigh(layer, representations, inputs: inputs, header: typical.header)
-          layers.append(decided)
-          try requireSimilarity(layers, inputs: inputs)
-          try fusion.fuse(
-            plan.tensors(of: layer), weights: .byLayer([layer: decided.weights]), resident: resident)
-        }
+        try fusion.fuse(fusionPlan.tensors.filter(\.isFused), weights: .byLayer(decided.byLayer))
       }
     } else {
-      layers = try timings.measure("extract") { try weighAfterAll(walk, inputs: inputs) }
-      try requireSimilarity(layers, inputs: inputs)
-      let weights = Dictionary(uniqueKeysWithValues: layers.map { ($0.layer, $0.weights) })
-      try timings.measure("merge") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: .byLayer(weights)) }
+      layers = try weighAndFuse(
+        plan, typical: typical, decisions: decisions, fusion: fusion, writer: writer, timings: &timings)
     }
     let report = try timings.measure("finish") {
       try fusion.copyTheRest()
       try fusion.finish()
-      return try self.report(inputs, pool: pool, typical: typical, layers: layers)
+      return try self.report(inputs, pool: plan.pool, typical: typical, layers: layers)
     }
-    try MergeOutput(plan: plan, elementType: recipe.elementType, writer: writer).finish(
-      report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
+    try MergeOutput(plan: fusionPlan, elementType: recipe.elementType, writer: writer).finish(report, timings: timings)
     return report
+  }
+
+  /// Walks the depth: weighs the models at every layer and fuses it.
+  private func weighAndFuse(
+    _ plan: MergePlan, typical: TypicalSamples, decisions: MergeDecisions, fusion: ParameterFusion,
+    writer: CheckpointWriter, timings: inout StageTimings
+  ) throws -> [LayerWeights] {
+    let inputs = plan.inputs
+    let walk = try LayerWalk(
+      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
+      pooling: typical.header.pooling, on: backend, waits: timings.waits)
+    guard recipe.weighing.isKnownLayerByLayer else {
+      let layers = try timings.measure("extract") {
+        try weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
+      }
+      try requireSimilarity(layers, inputs: inputs)
+      try layers.forEach(decisions.keep)
+      try timings.measure("merge") {
+        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: .byLayer(layers.byLayer))
+      }
+      return layers
+    }
+    var layers: [LayerWeights] = []
+    try timings.measure("merge") {
+      try walk.run { layer, representations, resident in
+        try writer.checkStop()
+        let decided = try decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
+        layers.append(decided)
+        try requireSimilarity(layers, inputs: inputs)
+        try decisions.keep(decided)
+        try fusion.fuse(plan.fusion.tensors(of: layer), weights: .byLayer([layer: decided.weights]), resident: resident)
+      }
+    }
+    return layers
+  }
+
+  /// Tells how many bytes of what this run has to write are written.
+  private func fusionProgress(
+    _ stage: String, _ plan: FusionPlan, _ writer: CheckpointWriter
+  ) throws(Failure) -> @Sendable (Int) -> Void {
+    var total = 0
+    for tensor in plan.tensors where try writer.awaits(tensor.layout.name) { total += tensor.byteCount }
+    let written = Tally()
+    return { [progress, total] bytes in progress(stage, written.add(bytes), of: total, unit: "bytes") }
   }
 
   /// Compares models as a merge would, and merges nothing.
@@ -252,52 +296,52 @@ public struct HierarchicalMerge {
   ///   - moved: Where models are now, when they are not where the report says; matched by path, else by directory name.
   ///   - output: The directory to be created.
   ///   - overwrite: Whether it may replace one that exists.
-  /// - Returns: The report with the places where the models were found.
-  /// - Throws: `Failure` or `DeviceError`; then nothing stands under the name of the output.
+  ///   - resume: Whether the leftover of a run that was stopped is taken up.
+  ///   - part: Which of several processes this is that fuse into the same output, possibly on several machines. What other
+  ///     parts have written is taken up in any case; the last one completes the output.
+  ///   - stop: Ends the work early, with what is finished saved.
+  /// - Returns: The report with the places where the models were found, and whether the output is finished.
+  /// - Throws: `Failure` or `DeviceError`; then nothing new stands under the name of the output.
   public func fuse(
-    _ report: MergeReport, from path: String, moved: [String], into output: String, overwrite: Bool
-  ) throws -> MergeReport {
-    var report = report
-    var timings = StageTimings(on: backend.device)
-    let models = try MergeModels.open(report, from: path, moved: moved)
-    let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
-    for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path) + [path])
-    let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
-    let elementType = recipe.elementType ?? recorded
-    let plan = try FusionPlan(models: models, reference: reference, elementType: elementType)
-    let weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
-    let memory = try StreamMemory(for: plan, budget: memoryBudget, on: backend)
+    _ report: MergeReport, from path: String, moved: [String], into output: String, overwrite: Bool,
+    resume: Bool = false, part: Part? = nil, stop: StopRequest = StopRequest()
+  ) throws -> MergeOutcome {
+    let plan = try FuseStage(report, from: path, moved: moved, recipe: recipe, output: output, isShared: part != nil)
+    if part != nil, overwrite {
+      throw Failure(
+        .usage, operation: "fuse", subject: "--overwrite", expected: "no such option beside --part", got: "both",
+        advice: "Parts share what they write; remove the output and its leftover before the first part starts.")
+    }
+    if resume || part != nil, let report = try plan.finishedReport(at: output, overwrite: overwrite) {
+      return MergeOutcome(report: report, state: .finishedBefore)
+    }
+    let memory = try StreamMemory(for: plan.fusion, budget: memoryBudget, on: backend)
     try requireDeviceMemory(memory.ring.byteCount, on: backend.device)
-    let digests = models.map { ModelDigester($0.directory) }
-    let writer = try CheckpointWriter(output: output, shards: plan.shards, overwrite: overwrite)
-    do {
-      let written = Tally()
-      let total = plan.outputByteCount
+    let writer = try CheckpointWriter(
+      output: output, shards: plan.fusion.shards, plan: plan.document, part: part ?? .whole, overwrite: overwrite,
+      resume: resume, stop: stop)
+    return try writer.keepingWhatHelps {
+      var timings = StageTimings(on: backend.device)
+      if part != nil { try writer.note(["models": .array(plan.fusion.models.map { .string($0.path) })]) }
       let fusion = ParameterFusion(
-        plan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite, ring: memory.ring,
-        on: backend, waits: timings.waits,
-        progress: { [progress] bytes in progress("fuse", written.add(bytes), of: total, unit: "bytes") })
-      try timings.measure("fuse") { try fusion.fuse(plan.tensors.filter(\.isFused), weights: .byLayer(weights)) }
-      try fusion.copyTheRest()
-      try fusion.finish()
-      for (index, (model, digest)) in zip(models, digests).enumerated() {
-        let digest = try digest.finish()
-        guard digest == report.models[index].digest else {
-          throw Failure(
-            .badData, operation: "fuse", subject: model.path,
-            expected: "the model that was weighed, digest \(report.models[index].digest)", got: "\(digest)",
-            advice: "The model has changed since; extract and weigh again.")
-        }
-        report.models[index].path = model.path
+        plan.fusion, digests: plan.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+        ring: memory.ring, on: backend, waits: timings.waits,
+        progress: try fusionProgress("fuse", plan.fusion, writer))
+      try timings.measure("fuse") {
+        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: .byLayer(plan.weights))
+        try fusion.copyTheRest()
+        try fusion.finish()
       }
-      report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
-      try MergeOutput(plan: plan, elementType: elementType, writer: writer).finish(
-        report, nonFiniteResults: fusion.nonFiniteResults, timings: timings)
-      return report
-    } catch {
-      try? writer.abandon()
-      throw error
+      switch try writer.requestCompletion() {
+      case .waiting(let parts): return MergeOutcome(report: plan.report, state: .waiting(for: parts))
+      case .elsewhere: return MergeOutcome(report: plan.report, state: .completedElsewhere)
+      case .possible: break
+      }
+      plan.fusion.recordDigests(of: writer.finishedTensors, in: plan.digests)
+      try plan.checkModels()
+      try MergeOutput(plan: plan.fusion, elementType: plan.elementType, writer: writer)
+        .finish(plan.report, timings: timings)
+      return MergeOutcome(report: plan.report, state: .finished)
     }
   }
 
@@ -335,9 +379,12 @@ public struct HierarchicalMerge {
   }
 
   /// Weighs with a bandwidth that needs the distances of all layers first.
-  private func weighAfterAll(_ walk: LayerWalk, inputs: MergeModels) throws -> [LayerWeights] {
+  private func weighAfterAll(
+    _ walk: LayerWalk, inputs: MergeModels, checkStop: () throws -> Void = {}
+  ) throws -> [LayerWeights] {
     var distances: [(layer: Layer, between: InterModelDistances)] = []
     try walk.run { layer, representations, _ in
+      try checkStop()
       distances.append(
         (layer, try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)))
       progress("extract", distances.count, of: inputs.layerCount, unit: "layers")

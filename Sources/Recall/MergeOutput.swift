@@ -24,14 +24,14 @@ struct MergeOutput {
   }
 
   /// Writes configuration, companions, model card and report, and gives the directory its name.
-  func finish(_ report: MergeReport, nonFiniteResults: Int, timings: StageTimings) throws(Failure) {
+  func finish(_ report: MergeReport, timings: StageTimings) throws(Failure) {
     if let configuration { try writer.addFile("config.json", bytes: Array((configuration.formatted + "\n").utf8)) }
     for name in MergeOutput.companions where FileManager.default.fileExists(atPath: "\(plan.reference.path)/\(name)") {
       try writer.copyFile(from: "\(plan.reference.path)/\(name)", as: name)
     }
     try writer.addFile("README.md", bytes: Array(modelCard(report).utf8))
     try writer.addFile(MergePage.fileName, bytes: Array(report.page(isMerge: true).html.utf8))
-    let json = try document(report, nonFiniteResults: nonFiniteResults, timings: timings)
+    let json = try document(report, timings: timings)
     try writer.addFile(MergeReport.fileName, bytes: Array((json.formatted + "\n").utf8))
     try writer.finish()
   }
@@ -45,9 +45,7 @@ struct MergeOutput {
     return .object(object)
   }
 
-  private func document(
-    _ report: MergeReport, nonFiniteResults: Int, timings: StageTimings
-  ) throws(Failure) -> JSONValue {
+  private func document(_ report: MergeReport, timings: StageTimings) throws(Failure) -> JSONValue {
     var json = report.json
     json["digest"] = .string("\(try writer.tensorDigest())")
     let copied = plan.copied
@@ -57,7 +55,7 @@ struct MergeOutput {
     }
     json["tensors"] = [
       "merged": .integer(plan.tensors.count - copied.count), "copied": .array(copied.map { .string($0.layout.name) }),
-      "rules": .object(rules), "nonFinite": .integer(nonFiniteResults),
+      "rules": .object(rules), "nonFinite": .integer(writer.finishedTensors.reduce(0) { $0 + $1.nonFinite }),
     ]
     json["files"] = .array(
       try writer.files().map { file in

@@ -20,7 +20,7 @@ public struct MergePlan: Sendable {
   let pool: Pool
   /// How many bytes the residual stream of a pass over the pool may take.
   let stateBudget: Int
-  private let recipe: MergeRecipe
+  let recipe: MergeRecipe
 
   /// Checks everything that can be checked before the output is created.
   ///

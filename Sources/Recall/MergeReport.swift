@@ -95,17 +95,13 @@ public struct MergeReport: Sendable {
     models = try MergedModel.all(json["models"]) { entry in failure("models with path and digest", entry) }
     let count = models.count
     layers = try (json["layers"]?.array ?? []).map { entry throws(Failure) in
-      let weights = entry["weights"]?.array?.compactMap(\.double) ?? []
-      let similarity = entry["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
-      guard let layer = entry["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
-        similarity.allSatisfy({ $0.count == count }), similarity.count == count
-      else { throw failure("layers with a name, \(count) weights and similarities", entry) }
-      guard weightsAreSound(weights) else {
-        throw failure("weights of layer \(layer.name) that sum to 1", entry["weights"])
+      guard let layer = LayerWeights(json: entry, models: count) else {
+        throw failure("layers with a name, \(count) weights and similarities", entry)
       }
-      return LayerWeights(
-        layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights,
-        unrelated: entry["unrelated"]?.double)
+      guard weightsAreSound(layer.weights) else {
+        throw failure("weights of layer \(layer.layer.name) that sum to 1", entry["weights"])
+      }
+      return layer
     }
     lineage = try Lineage(json: json["lineage"], leadingTo: models, source: path)
     digest = json["digest"]?.string.flatMap { Digest($0) }
@@ -145,7 +141,7 @@ public struct MergeReport: Sendable {
   ///
   /// - Throws: `Failure` when a layer of the model is missing.
   public func weights(blocks: Int, path: String) throws(Failure) -> [Layer: [Double]] {
-    let weights = Dictionary(layers.map { ($0.layer, $0.weights) }, uniquingKeysWith: { first, _ in first })
+    let weights = layers.byLayer
     let wanted = Layer.all(blocks: blocks)
     guard let missing = wanted.first(where: { weights[$0] == nil }) else {
       guard weights.count == wanted.count, layers.count == wanted.count else {

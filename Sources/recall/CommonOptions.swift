@@ -6,7 +6,12 @@ import Recall
 /// Options that say how work is done and not what comes out of it.
 enum CommonOptions {
   static let output = CommandOption(name: "--output", placeholder: "PATH", help: "what to create")
-  static let overwrite = CommandOption(name: "--overwrite", placeholder: nil, help: "replace the output if it exists")
+  static let overwrite = CommandOption(
+    name: "--overwrite", placeholder: nil,
+    help: "replace the output if it exists, and drop a leftover that --resume does not take up")
+  static let resume = CommandOption(
+    name: "--resume", placeholder: nil,
+    help: "go on from what a stopped run of the same command finished; without that, start afresh")
   static let memory = CommandOption(
     name: "--memory", placeholder: "BYTES", help: "the most memory to use, such as 8G; checked before the start")
   static let progress = CommandOption(

@@ -13,7 +13,7 @@ extension Command {
       RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.base, RecipeOptions.typicalFrom,
     ] + RecipeOptions.selection + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
-      CommonOptions.overwrite,
+      CommonOptions.overwrite, CommonOptions.resume,
       CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan"),
     ] + CommonOptions.execution
   ) { options in
@@ -34,15 +34,21 @@ extension Command {
     let overwrite = options.has("--overwrite")
     let progress = printer.progress
     let start = DispatchTime.now().uptimeNanoseconds
-    let report = try await device.open(telling: printer).queue.perform { backend in
+    let resume = options.has("--resume")
+    let signals = StopSignals(output: output)
+    let stop = signals.request
+    let outcome = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
-        .merge(into: output, overwrite: overwrite)
+        .merge(into: output, overwrite: overwrite, resume: resume, stop: stop)
     }
     printer.finish()
-    printer.warn(report.warnings)
+    printer.warn(outcome.report.warnings)
     let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-    try printLine(report.table)
-    try printLine("\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
+    try printLine(outcome.report.table)
+    try printLine(
+      outcome.state == .finishedBefore
+        ? "\n\(absolutePath(output)) was finished before by the same recipe; nothing is left to do."
+        : "\nMerged into \(absolutePath(output)) in \(fixed(seconds, digits: 1)) s.")
   }
 
   /// The first stage.
@@ -127,7 +133,7 @@ extension Command {
       CommandOption(name: "--anchor", placeholder: "DIR", help: "where the anchor is now, if it has moved"),
       CommandOption(name: "--model", placeholder: "DIR", help: "where a model is now; repeats", repeats: true),
       RecipeOptions.base, RecipeOptions.elementType, RecipeOptions.allowNonFinite, CommonOptions.output,
-      CommonOptions.overwrite, Device.option, CommonOptions.progress,
+      CommonOptions.overwrite, CommonOptions.resume, part, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let weights = try options.required("--weights")
@@ -140,12 +146,34 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    _ = try await device.open(telling: printer).queue.perform { backend in
+    let resume = options.has("--resume")
+    let part = try options.parsed("--part", "K/N with K from 1 to N, and N at most \(Part.mostParts)") { Part($0) }
+    let signals = StopSignals(output: output)
+    let stop = signals.request
+    let outcome = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, on: backend, progress: progress)
-        .fuse(report, from: weights, moved: moved, into: output, overwrite: overwrite)
+        .fuse(
+          report, from: weights, moved: moved, into: output, overwrite: overwrite, resume: resume, part: part,
+          stop: stop)
     }
     printer.finish()
-    try printLine("Fused \(report.models.count) models into \(absolutePath(output)).")
+    try printLine(summary(outcome, part: part, output: absolutePath(output)))
+  }
+
+  private static let part = CommandOption(
+    name: "--part", placeholder: "K/N",
+    help: "write part K of N only, into an output that all parts share; the last to finish completes it")
+
+  private static func summary(_ outcome: MergeOutcome, part: Part?, output: String) -> String {
+    let done = part.map { "Part \($0) of \(output) is finished" } ?? "\(output) is finished"
+    switch outcome.state {
+    case .finished: return "Fused \(outcome.report.models.count) models into \(output)."
+    case .finishedBefore: return "\(output) was finished before with the same weights; nothing is left to do."
+    case .completedElsewhere: return "\(done); another process completes the output."
+    case .waiting(let parts):
+      let numbers = parts.prefix(20).map { "\($0.number)" }.joined(separator: ", ")
+      return "\(done). Still missing: \(numbers)\(parts.count > 20 ? " and \(parts.count - 20) more" : "")."
+    }
   }
 }
 

@@ -94,7 +94,7 @@ struct RecallCommand {
       """
   }
 
-  private static func end(_ message: String, code: Int32) -> Never {
+  static func end(_ message: String, code: Int32) -> Never {
     FileHandle.standardError.write(Data("recall: \(message)\n".utf8))
     exit(code)
   }

@@ -17,6 +17,7 @@ func siblingRecipe() -> MergeRecipe {
 @discardableResult
 func merge(_ recipe: MergeRecipe, into output: String, memory: Int? = nil) throws -> MergeReport {
   try HierarchicalMerge(recipe, memoryBudget: memory, on: CPUBackend()).merge(into: output, overwrite: false)
+    .report
 }
 
 /// The failure that a body throws, for looking at its words.

@@ -18,9 +18,6 @@ public final class ParameterFusion {
   private var slots: [SlotBuffers] = []
   private let residentPieces: ResidentPieces
 
-  /// How many values of the result were not finite, where that is allowed.
-  public var nonFiniteResults: Int { output.nonFiniteResults }
-
   /// Prepares fusion into an output.
   ///
   /// - Parameters:
@@ -41,7 +38,7 @@ public final class ParameterFusion {
     self.ring = ring
     self.backend = backend
     self.waits = waits
-    output = FusionOutput(plan, writer: writer, allowsNonFinite: allowsNonFinite, progress: progress)
+    output = FusionOutput(plan, digests: digests, writer: writer, allowsNonFinite: allowsNonFinite, progress: progress)
     residentPieces = ResidentPieces(plan, output: output, waits: waits, on: backend)
   }
 
@@ -55,7 +52,7 @@ public final class ParameterFusion {
   ///   `DeviceError`.
   public func fuse(_ tensors: [PlannedTensor], weights: FusionWeights, resident: [ResidentTensors] = []) throws {
     var streamed: [PlannedTensor] = []
-    for tensor in tensors {
+    for tensor in tensors where try output.awaits(tensor) {
       let inputs = zip(tensor.sources, resident).compactMap { source, resident in resident[source.name] }
       if inputs.count == plan.models.count {
         try residentPieces.fuse(tensor, inputs: inputs, weights: weights.weights(of: tensor))
@@ -86,10 +83,11 @@ public final class ParameterFusion {
   ///
   /// - Throws: `Failure` when reading or writing fails.
   public func copyTheRest() throws {
-    for tensor in plan.copied {
+    for tensor in plan.copied where try output.awaits(tensor) {
       try plan.reference.checkpoint.forEachPiece(of: tensor.sources[0]) { (bytes, offset) throws(Failure) in
         try output.copy(bytes, of: tensor, at: offset)
       }
+      try output.finishCopy(of: tensor)
     }
   }
 
@@ -123,27 +121,26 @@ public enum FusionWeights: Sendable {
 
 /// Where tensors go; their pieces come in order and one at a time.
 final class FusionOutput: Sendable {
-  private struct State {
-    var counts: [Int] = []
-    var nonFiniteResults = 0
-  }
-
   private let plan: FusionPlan
+  private let digests: [ModelDigester]
   private let writer: CheckpointWriter
   private let allowsNonFinite: Bool
   private let progress: @Sendable (Int) -> Void
-  private let state = Mutex(State())
+  private let counts = Mutex<[Int]>([])
 
   init(
-    _ plan: FusionPlan, writer: CheckpointWriter, allowsNonFinite: Bool, progress: @escaping @Sendable (Int) -> Void
+    _ plan: FusionPlan, digests: [ModelDigester], writer: CheckpointWriter, allowsNonFinite: Bool,
+    progress: @escaping @Sendable (Int) -> Void
   ) {
     self.plan = plan
+    self.digests = digests
     self.writer = writer
     self.allowsNonFinite = allowsNonFinite
     self.progress = progress
   }
 
-  var nonFiniteResults: Int { state.withLock { $0.nonFiniteResults } }
+  /// Whether a tensor is still to be written by this process.
+  func awaits(_ tensor: PlannedTensor) throws(Failure) -> Bool { try writer.awaits(tensor.layout.name) }
 
   /// Writes a fused piece.
   ///
@@ -167,13 +164,21 @@ final class FusionOutput: Sendable {
     progress(bytes.byteCount)
   }
 
+  /// Declares a tensor finished that was copied.
+  func finishCopy(of tensor: PlannedTensor) throws(Failure) {
+    try writer.finish(tensor.layout.name, inputs: [], nonFinite: 0)
+  }
+
   private func count(_ nonFinite: [Int], of tensor: PlannedTensor, isFirst: Bool, isLast: Bool) throws(Failure) {
-    let counts = state.withLock { state in
-      state.counts = isFirst ? nonFinite : zip(state.counts, nonFinite).map(+)
-      if isLast { state.nonFiniteResults += state.counts.last ?? 0 }
-      return state.counts
+    let counts = counts.withLock { counts in
+      counts = isFirst ? nonFinite : zip(counts, nonFinite).map(+)
+      return counts
     }
-    guard isLast, !allowsNonFinite, let index = counts.firstIndex(where: { $0 > 0 }) else { return }
+    guard isLast else { return }
+    guard !allowsNonFinite, let index = counts.firstIndex(where: { $0 > 0 }) else {
+      let inputs = zip(digests, tensor.sources).map { $0.digest(of: $1) }
+      return try writer.finish(tensor.layout.name, inputs: inputs, nonFinite: counts.last ?? 0)
+    }
     let isInput = index < plan.models.count
     throw Failure(
       .badData, operation: "fuse",

@@ -123,6 +123,17 @@ final class WriteBehind: Sendable {
     }
   }
 
+  /// Does something on the background thread after everything before it was written.
+  func perform(_ body: @escaping @Sendable () throws(Failure) -> Void) {
+    queue.async { [self] in
+      do throws(Failure) {
+        if ring.withLock({ $0.failure == nil }) { try body() }
+      } catch {
+        ring.withLock { $0.failure = error }
+      }
+    }
+  }
+
   /// Waits until everything is written.
   ///
   /// - Throws: The first failure of a write.

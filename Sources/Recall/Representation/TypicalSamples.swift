@@ -41,6 +41,12 @@ public struct TypicalSampleSelection {
     self.backend = backend
   }
 
+  /// The bytes of the file that the representations of a pool take.
+  static func scratchByteCount(_ configuration: ModelConfiguration, samples: Int) -> Int {
+    Layer.all(blocks: configuration.blockCount).count * samples * configuration.hiddenSize
+      * ElementType.float32.byteCount
+  }
+
   /// Selects from a pool.
   ///
   /// - Parameters:

@@ -13,6 +13,26 @@ public struct LayerWeights: Sendable, Equatable {
   /// The similarity of models whose representations had nothing in common, under the same σ; `nil` where no σ was found.
   public var unrelated: Double?
 
+  /// What was decided, from its parts.
+  init(layer: Layer, similarity: InterModelSimilarity, weights: [Double], unrelated: Double?) {
+    self.layer = layer
+    self.similarity = similarity
+    self.weights = weights
+    self.unrelated = unrelated
+  }
+
+  /// Reads the entry of recall.json; `nil` when it lacks a name or is not of this number of models.
+  init?(json: JSONValue, models count: Int) {
+    let weights = json["weights"]?.array?.compactMap(\.double) ?? []
+    let similarity = json["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
+    guard let layer = json["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
+      similarity.allSatisfy({ $0.count == count }), similarity.count == count
+    else { return nil }
+    self.init(
+      layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights,
+      unrelated: json["unrelated"]?.double)
+  }
+
   /// The entry in recall.json.
   public var json: JSONValue {
     var members: [(String, JSONValue)] = [
@@ -23,6 +43,11 @@ public struct LayerWeights: Sendable, Equatable {
     if let unrelated { members.append(("unrelated", .double(unrelated))) }
     return .object(JSONObject(members))
   }
+}
+
+extension [LayerWeights] {
+  /// The weights by layer.
+  var byLayer: [Layer: [Double]] { Dictionary(map { ($0.layer, $0.weights) }, uniquingKeysWith: { first, _ in first }) }
 }
 
 /// How representations become weights: distance, bandwidth and temperature.

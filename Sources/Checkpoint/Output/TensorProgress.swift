@@ -6,13 +6,16 @@ final class TensorProgress: Sendable {
   private struct State {
     var writtenByteCount = 0
     var digester = Digester()
+    /// Known once the tensor is finished, also when another run or part finished it.
+    var finished: FinishedTensor?
   }
 
   private let record: TensorRecord
-  private let file: OutputFile
+  private let file: OutputFile?
   private let state = Mutex(State())
 
-  init(_ record: TensorRecord, in file: OutputFile) {
+  /// Starts with no byte written; `file` is `nil` when another part writes the tensor.
+  init(_ record: TensorRecord, in file: OutputFile?) {
     self.record = record
     self.file = file
   }
@@ -21,10 +24,10 @@ final class TensorProgress: Sendable {
   func write(_ bytes: RawSpan, at offset: Int) throws(Failure) {
     try state.withLock { (state) throws(Failure) in
       let rest = record.byteRange.count - state.writtenByteCount
-      guard offset == state.writtenByteCount, bytes.byteCount <= rest else {
+      guard let file, state.finished == nil, offset == state.writtenByteCount, bytes.byteCount <= rest else {
         throw Failure(
-          .internalError, operation: "write a tensor", subject: "\(file.path), tensor \(record.name)",
-          expected: "at most \(rest) bytes at offset \(state.writtenByteCount)",
+          .internalError, operation: "write a tensor", subject: "\(file?.path ?? "no file"), tensor \(record.name)",
+          expected: "at most \(rest) bytes at offset \(state.writtenByteCount) of a tensor to be written",
           got: "\(bytes.byteCount) bytes at offset \(offset)")
       }
       try file.write(bytes, at: record.byteRange.lowerBound + offset)
@@ -35,6 +38,14 @@ final class TensorProgress: Sendable {
 
   /// The digest of all bytes of the tensor; `nil` while some are missing.
   var digest: Digest? {
-    state.withLock { $0.writtenByteCount == record.byteRange.count ? $0.digester.digest : nil }
+    state.withLock { state in
+      state.finished?.digest ?? (state.writtenByteCount == record.byteRange.count ? state.digester.digest : nil)
+    }
   }
+
+  /// Notes that the tensor needs nothing more.
+  func finish(_ tensor: FinishedTensor) { state.withLock { $0.finished = tensor } }
+
+  /// What is known of the tensor once it is finished.
+  var finished: FinishedTensor? { state.withLock { $0.finished } }
 }

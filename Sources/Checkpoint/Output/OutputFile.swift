@@ -1,10 +1,21 @@
 import Diagnostics
 import Glibc
 
-/// A new file for positioned writes; any number of threads may write at once.
+/// A file of an output for positioned writes; any number of threads may write at once.
+///
+/// The directory it lies in is ours, so what an earlier run left under its name is taken up.
 final class OutputFile: Sendable {
   let path: String
   private let descriptor: Descriptor
+
+  /// Opens the file, which is created when there is none.
+  init(_ path: String) throws(Failure) {
+    guard let descriptor = Descriptor(path, flags: O_RDWR | O_CREAT | O_NOFOLLOW) else {
+      throw systemFailure(.cannotCreate, "create the file", path, expected: "a file in a writable directory")
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
 
   /// Creates the file; there must be none of this name.
   init(creating path: String) throws(Failure) {
@@ -15,35 +26,37 @@ final class OutputFile: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Gives the file its size and, where the file system can, its blocks, so that a full disk shows before the work.
+  /// Gives the file its size and, where the file system can, its blocks, so that a full disk shows before the work; what
+  /// it holds stays.
   func reserve(byteCount: Int) throws(Failure) {
+    try setSize(byteCount)
     if byteCount == 0 || LinuxCall.allocate(descriptor.number, byteCount: byteCount) == 0 { return }
     guard [EOPNOTSUPP, EINVAL, ENOSYS].contains(errno) else {
       throw systemFailure(.cannotCreate, "reserve \(byteCount) bytes", path, expected: "enough free space")
     }
+  }
+
+  /// Gives the file a size; bytes beyond it are lost, new ones are 0.
+  func setSize(_ byteCount: Int) throws(Failure) {
     guard uninterrupted({ ftruncate(descriptor.number, byteCount) }) == 0 else {
       throw systemFailure(.cannotCreate, "set the size of the file", path, expected: "\(byteCount) bytes")
     }
   }
 
-  /// Writes all of the bytes from an offset on.
-  func write(_ bytes: RawSpan, at offset: Int) throws(Failure) {
-    try bytes.withUnsafeBytes { (buffer) throws(Failure) in
-      var position = 0
-      while position < buffer.count {
-        let rest = UnsafeRawBufferPointer(rebasing: buffer[position...])
-        let count = uninterrupted { pwrite(descriptor.number, rest.baseAddress, rest.count, offset + position) }
-        guard count > 0 else {
-          throw systemFailure(.inputOutput, "write the file", path, expected: "\(rest.count) bytes to be taken")
-        }
-        position += count
-      }
-    }
+  /// The bytes of the disk that the file holds already.
+  var allocatedByteCount: Int {
+    var facts = stat()
+    return fstat(descriptor.number, &facts) == 0 ? Int(facts.st_blocks) * 512 : 0
   }
 
-  /// Waits until all bytes are on the disk.
+  /// Writes all of the bytes from an offset on.
+  func write(_ bytes: RawSpan, at offset: Int) throws(Failure) {
+    try descriptor.write(bytes, at: offset, path: path)
+  }
+
+  /// Waits until all bytes, and the size, are on the disk.
   func synchronize() throws(Failure) {
-    guard uninterrupted({ fsync(descriptor.number) }) == 0 else {
+    guard uninterrupted({ fdatasync(descriptor.number) }) == 0 else {
       throw systemFailure(.inputOutput, "save the file", path, expected: "a disk that takes all bytes")
     }
   }

@@ -1,0 +1,90 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import JSON
+
+/// The inputs of a fusion with known weights, opened and found to fit together.
+struct FuseStage {
+  /// The weights, and the models where they were found.
+  let report: MergeReport
+  /// What every tensor of the output is made of.
+  let fusion: FusionPlan
+  /// The weights of every layer.
+  let weights: [Layer: [Double]]
+  /// The element type of every fused tensor; `nil` for that of the reference, tensor by tensor.
+  let elementType: ElementType?
+  /// What finds the digest of each model while it is read.
+  let digests: [ModelDigester]
+  /// Everything that the bytes of the output depend on; places where models are do not count, because parts may run on
+  /// machines that have them elsewhere, and digests prove that they are the same.
+  let document: JSONValue
+
+  /// Opens the models of a report.
+  ///
+  /// - Parameters:
+  ///   - report: The weights.
+  ///   - path: The file they came from, for errors.
+  ///   - moved: Where models are now, when they are not where the report says.
+  ///   - recipe: Element type, base and what is done about values that are not finite.
+  ///   - output: Where the output will be.
+  ///   - isShared: Whether other processes write parts of the same output. Then the digests of all tensors are noted with
+  ///     them, whatever the cache of this machine knows.
+  /// - Throws: `Failure` that names what is wrong.
+  init(
+    _ report: MergeReport, from path: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
+  ) throws(Failure) {
+    let models = try MergeModels.open(report, from: path, moved: moved)
+    let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
+    for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
+    try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path) + [path])
+    let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
+    elementType = recipe.elementType ?? recorded
+    fusion = try FusionPlan(models: models, reference: reference, elementType: elementType)
+    weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
+    digests = models.map { ModelDigester($0.directory, usesCache: !isShared) }
+    document = [
+      "command": "fuse", "weights": .object(report.json),
+      "options": [
+        "dtype": recipe.elementType.map { .string($0.rawValue) } ?? .null,
+        "allowNonFinite": .bool(recipe.allowsNonFinite), "base": recipe.base.map(JSONValue.string) ?? .null,
+      ],
+    ]
+    var report = report
+    for (index, model) in models.enumerated() { report.models[index].path = model.path }
+    report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
+    self.report = report
+    for (index, digest) in digests.enumerated() {
+      if let known = digest.known { try check(known, model: index) }
+    }
+  }
+
+  /// Makes sure that the models are those that were weighed, after reading what nobody has read.
+  ///
+  /// - Throws: `Failure` of category `badData` that names the model.
+  func checkModels() throws(Failure) {
+    for (index, digest) in digests.enumerated() { try check(try digest.finish(), model: index) }
+  }
+
+  private func check(_ digest: Digest, model index: Int) throws(Failure) {
+    guard digest != report.models[index].digest else { return }
+    throw Failure(
+      .badData, operation: "fuse", subject: report.models[index].path,
+      expected: "the model that was weighed, digest \(report.models[index].digest)", got: "\(digest)",
+      advice: "The model has changed since; extract and weigh again.")
+  }
+
+  /// The report of an output that an earlier run with the same weights finished; `nil` when there is none.
+  ///
+  /// - Throws: `Failure` of category `cannotCreate` for another output, unless it may be overwritten.
+  func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
+    func document(_ report: MergeReport) -> JSONValue {
+      [
+        "recipe": report.recipe, "models": .array(report.models.map { .string("\($0.digest)") }),
+        "layers": .array(report.layers.map(\.json)),
+      ]
+    }
+    return try MergeReport.finished(at: output, overwrite: overwrite) { found in
+      document(report).firstDifference(from: document(found), at: "")
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import Checkpoint
+import Diagnostics
+import Foundation
+import JSON
+
+extension MergePlan {
+  /// Everything that the bytes of the output depend on: a leftover of another document is not taken up.
+  ///
+  /// - Throws: `Failure` when a small file cannot be read.
+  func document() throws(Failure) -> JSONValue {
+    [
+      "command": "merge", "recipe": recipeAsUsed,
+      "models": .array(try inputs.models.map { model throws(Failure) in try model.identity() }),
+      "reference": try inputs.reference.identity(),
+      "samples": ["path": .string(pool.file.path), "digest": .string("\(try fileDigest(pool.file.path))")],
+    ]
+  }
+
+  /// The recipe as the report has it.
+  var recipeAsUsed: JSONValue { recipe.asUsed(with: pool.file.selection, samples: samples).json }
+
+  /// The report of an output that an earlier run of the same recipe finished; `nil` when there is none.
+  ///
+  /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
+  func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
+    let models = inputs.models.enumerated().map { index, model -> JSONValue in
+      ["path": .string(model.path), "anchor": .bool(index == inputs.anchor)]
+    }
+    return try MergeReport.finished(at: output, overwrite: overwrite) { report in
+      let found = report.models.map { model -> JSONValue in
+        ["path": .string(model.path), "anchor": .bool(model.isAnchor)]
+      }
+      let changed = zip(report.models, inputs.digests).first { $1.known != nil && $1.known != $0.digest }
+      return recipeAsUsed.firstDifference(from: report.recipe, at: "recipe")
+        ?? JSONValue.array(models).firstDifference(from: .array(found), at: "models")
+        ?? changed.map { "\($0.0.path) has changed since" }
+    }
+  }
+
+  /// The space that the selection takes beside the output for a while.
+  var scratchByteCount: Int {
+    let configuration = inputs.reference.configuration
+    return isSelected ? 0 : TypicalSampleSelection.scratchByteCount(configuration, samples: samples)
+  }
+}
+
+extension Model {
+  /// What changes whenever a file that a merge reads from the model is written or replaced.
+  fileprivate func identity() throws(Failure) -> JSONValue {
+    let small = ["config.json", "tokenizer.json"].filter { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
+    let digests = try small.map { name throws(Failure) in
+      (name, JSONValue.string("\(try fileDigest("\(path)/\(name)"))"))
+    }
+    return ["path": .string(path), "files": .object(JSONObject(digests)), "shards": checkpoint.fileIdentities]
+  }
+}
+
+extension FusionPlan {
+  /// Notes the digests of inputs that other runs or parts have read.
+  func recordDigests(of finished: [FinishedTensor], in digests: [ModelDigester]) {
+    let planned = Dictionary(uniqueKeysWithValues: tensors.map { (ExactString($0.layout.name), $0) })
+    for tensor in finished {
+      guard let sources = planned[ExactString(tensor.name)]?.sources, sources.count == tensor.inputs.count else {
+        continue
+      }
+      for (digester, (source, digest)) in zip(digests, zip(sources, tensor.inputs)) {
+        if let digest { digester.record(source, digest) }
+      }
+    }
+  }
+}
+
+extension MergeReport {
+  /// Reads the report of an output that is finished.
+  ///
+  /// - Parameters:
+  ///   - output: The directory.
+  ///   - overwrite: Whether another output may stand there, to be replaced.
+  ///   - difference: In what the output's report differs from what is wanted, in words.
+  /// - Returns: `nil` when there is no output, or one that is about to be replaced.
+  /// - Throws: `Failure` of category `cannotCreate` for another output, unless it may be overwritten.
+  static func finished(
+    at output: String, overwrite: Bool, difference: (MergeReport) -> String?
+  ) throws(Failure) -> MergeReport? {
+    let output = absolutePath(output)
+    try CheckpointWriter.settle(output)
+    guard FileManager.default.fileExists(atPath: output), !CheckpointWriter.hasLeftover(output) else { return nil }
+    let what: String
+    do throws(Failure) {
+      let report = try MergeReport(path: "\(output)/\(MergeReport.fileName)")
+      guard let difference = difference(report) else { return report }
+      what = "one of another recipe: \(difference)"
+    } catch {
+      what = "something without a sound \(MergeReport.fileName)"
+    }
+    guard !overwrite else { return nil }
+    throw Failure(
+      .cannotCreate, operation: "go on with the output", subject: output,
+      expected: "nothing, or the finished output of the same recipe", got: what,
+      advice: "Choose another output or replace this one with --overwrite.")
+  }
+}
