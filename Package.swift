@@ -32,6 +32,9 @@ let package = Package(
       cSettings: strictC),
     .target(
       name: "ComputeKernels", dependencies: ["Checkpoint", "Compute", "Diagnostics", "Kernels"], swiftSettings: strict),
+    .target(name: "COpenCL", cSettings: strictC),
+    .target(
+      name: "ComputeOpenCL", dependencies: ["COpenCL", "Compute", "ComputeKernels"], swiftSettings: strict),
 
     // The reference is scalar on purpose; unoptimised it would take minutes.
     .target(

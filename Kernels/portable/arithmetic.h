@@ -87,8 +87,8 @@ FUNCTION float powerOfTwo(int exponent) { return floatOfBits((uint)(exponent + 1
 // e^(high + low); in two factors, so that subnormal results round once.
 FUNCTION float exponentialOfSum(float high, float low) {
   Exponential parts = exponentialParts(high, low);
-  int half = parts.exponent >> 1;
-  return (1.0f + parts.fraction) * powerOfTwo(half) * powerOfTwo(parts.exponent - half);
+  int part = parts.exponent >> 1;
+  return (1.0f + parts.fraction) * powerOfTwo(part) * powerOfTwo(parts.exponent - part);
 }
 
 FUNCTION float exponential(float x) { return exponentialOfSum(x, 0.0f); }

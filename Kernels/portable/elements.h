@@ -119,7 +119,7 @@ FUNCTION bool isFiniteIn(uint format, float value) {
   return magnitude < (format == FLOAT16 ? 0x477ff000u : format == BFLOAT16 ? 0x7f7f8000u : 0x7f800000u);
 }
 
-// Two 16-bit elements of one word, the first in its lower half.
+// Two 16-bit elements of one word, the first in its lower part.
 FUNCTION void readTwo(uint word, uint format, float *values) {
   values[0] = format == FLOAT16 ? floatOfHalf(word & 0xffff) : floatOfBrain(word & 0xffff);
   values[1] = format == FLOAT16 ? floatOfHalf(word >> 16) : floatOfBrain(word >> 16);
@@ -136,12 +136,12 @@ FUNCTION void readEight(GLOBAL const void *source, uint format, ulong index, flo
   if (format == FLOAT64) {
     for (int place = 0; place < 8; place++) values[place] = element(source, FLOAT64, index + place);
   } else if (format == FLOAT32) {
-    for (int half = 0; half < 2; half++) {
-      float4 four = *(GLOBAL const float4 *)((GLOBAL const float *)source + index + 4 * half);
-      values[4 * half] = four.x;
-      values[4 * half + 1] = four.y;
-      values[4 * half + 2] = four.z;
-      values[4 * half + 3] = four.w;
+    for (int part = 0; part < 2; part++) {
+      float4 four = *(GLOBAL const float4 *)((GLOBAL const float *)source + index + 4 * part);
+      values[4 * part] = four.x;
+      values[4 * part + 1] = four.y;
+      values[4 * part + 2] = four.z;
+      values[4 * part + 3] = four.w;
     }
   } else {
     uint4 words = *(GLOBAL const uint4 *)((GLOBAL const ushort *)source + index);
@@ -156,13 +156,13 @@ FUNCTION void writeEight(GLOBAL void *destination, uint format, ulong index, con
   if (format == FLOAT64) {
     for (int place = 0; place < 8; place++) setElement(destination, FLOAT64, index + place, values[place]);
   } else if (format == FLOAT32) {
-    for (int half = 0; half < 2; half++) {
+    for (int part = 0; part < 2; part++) {
       float4 four;
-      four.x = values[4 * half];
-      four.y = values[4 * half + 1];
-      four.z = values[4 * half + 2];
-      four.w = values[4 * half + 3];
-      *(GLOBAL float4 *)((GLOBAL float *)destination + index + 4 * half) = four;
+      four.x = values[4 * part];
+      four.y = values[4 * part + 1];
+      four.z = values[4 * part + 2];
+      four.w = values[4 * part + 3];
+      *(GLOBAL float4 *)((GLOBAL float *)destination + index + 4 * part) = four;
     }
   } else {
     uint4 words;

@@ -4,9 +4,9 @@
 FUNCTION Pair groupSum(Pair own, LOCAL_SPACE Pair *parts) {
   BARRIER();
   parts[ITEM] = own;
-  for (uint half = GROUP_SIZE / 2; half > 0; half /= 2) {
+  for (uint distance = GROUP_SIZE / 2; distance > 0; distance /= 2) {
     BARRIER();
-    if (ITEM < half) parts[ITEM] = addPairs(parts[ITEM], parts[ITEM + half]);
+    if (ITEM < distance) parts[ITEM] = addPairs(parts[ITEM], parts[ITEM + distance]);
   }
   BARRIER();
   return parts[0];

@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 
 /// Remembers the digests of models between runs, so that an unchanged model need not be read to be named.
@@ -7,21 +6,20 @@ import JSON
 /// digest. A digest counts only while all of them are as they were. Files are replaced at one instant, so concurrent runs may
 /// share a cache; a cache that cannot be read or written is the same as none.
 public struct CheckpointDigestCache: Sendable {
-  private let directory: String?
+  private let files: UserCache
 
   /// A cache in a directory, which is created when first needed; `nil` is a cache that remembers nothing.
-  public init(directory: String?) { self.directory = directory }
+  public init(directory: String?) { files = UserCache(directory: directory) }
+
+  private init(files: UserCache) { self.files = files }
 
   /// The cache of the user: `recall/digests` in `$XDG_CACHE_HOME`, else in `~/.cache`.
-  public static var standard: CheckpointDigestCache {
-    let base = environment("XDG_CACHE_HOME") ?? environment("HOME").map { $0 + "/.cache" }
-    return CheckpointDigestCache(directory: base.map { $0 + "/recall/digests" })
-  }
+  public static var standard: CheckpointDigestCache { CheckpointDigestCache(files: UserCache(named: "digests")) }
 
   /// The digest of a model when it was stored before and no shard has changed since.
   public func digest(of checkpoint: Checkpoint) -> Digest? {
-    guard let path = path(for: checkpoint), let bytes = try? readFile(path),
-      let entry = try? JSONValue(parsing: bytes, from: path),
+    let name = Self.name(for: checkpoint)
+    guard let bytes = files.read(name), let entry = try? JSONValue(parsing: bytes, from: name),
       entry["shards"]?.compact == checkpoint.fileIdentities.compact
     else { return nil }
     return entry["digest"]?.string.flatMap { Digest($0) }
@@ -29,28 +27,11 @@ public struct CheckpointDigestCache: Sendable {
 
   /// Stores the digest of a model as its files were when it was opened.
   public func store(_ digest: Digest, of checkpoint: Checkpoint) {
-    guard let directory, let path = path(for: checkpoint) else { return }
-    createDirectories(directory)
     let entry: JSONValue = ["shards": checkpoint.fileIdentities, "digest": .string(digest.description)]
-    try? writeFile(Array(entry.formatted.utf8), to: path, overwrite: true)
+    files.store(Array(entry.formatted.utf8), as: Self.name(for: checkpoint))
   }
 
-  private func path(for checkpoint: Checkpoint) -> String? {
-    directory.map { "\($0)/\(Digest(of: checkpoint.directory)).json" }
-  }
-
-  /// An absolute path from the environment; the XDG rules ask to ignore others.
-  private static func environment(_ name: String) -> String? {
-    guard let value = getenv(name).map({ String(cString: $0) }), value.hasPrefix("/") else { return nil }
-    return value
-  }
-}
-
-/// Creates a directory and the ones above it; that it did not work shows when it is used.
-private func createDirectories(_ path: String) {
-  guard PathKind(path) == .nothing, path != "/" else { return }
-  createDirectories(splitPath(path).parent)
-  mkdir(path, 0o700)
+  private static func name(for checkpoint: Checkpoint) -> String { "\(Digest(of: checkpoint.directory)).json" }
 }
 
 extension Checkpoint {
