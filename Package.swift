@@ -51,12 +51,17 @@ let package = Package(
     .executableTarget(
       name: "recall",
       dependencies: [
-        "Checkpoint", "Compute", "ComputeCPU", "Conformance", "Diagnostics", "JSON", "Recall", "Tokenization",
+        "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON", "Recall",
+        "Tokenization",
       ],
       swiftSettings: strict),
 
     .testTarget(
-      name: "ConformanceTests", dependencies: ["Compute", "ComputeCPU", "Conformance", "JSON"], swiftSettings: strict),
+      name: "ConformanceTests",
+      dependencies: [
+        "COpenCL", "Compute", "ComputeCPU", "ComputeKernels", "ComputeOpenCL", "Conformance", "JSON", "TestSupport",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
     .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: strict),
@@ -68,7 +73,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "RecallTests",
-      dependencies: ["Checkpoint", "Compute", "ComputeCPU", "Diagnostics", "JSON", "Recall", "TestSupport"],
+      dependencies: [
+        "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Diagnostics", "JSON", "Recall", "TestSupport",
+      ],
       swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["Checkpoint", "TestSupport", "recall"], swiftSettings: strict),
   ],

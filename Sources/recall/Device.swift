@@ -1,10 +1,11 @@
 import Compute
 import ComputeCPU
+import ComputeOpenCL
 import Diagnostics
 
 extension BackendCatalog {
   /// The backends of this build.
-  static let ofThisBuild = BackendCatalog(drivers: [], processor: CPUProvider())
+  static let ofThisBuild = BackendCatalog(drivers: [OpenCLProvider()], processor: CPUProvider())
 }
 
 /// The device that was asked for, not opened yet.
