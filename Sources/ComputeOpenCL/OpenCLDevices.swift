@@ -90,8 +90,9 @@ struct OpenCLDeviceListing {
 
 /// What a driver says about one of its objects.
 struct OpenCLInfo {
-  let query: (_ name: UInt32, _ capacity: Int, _ value: UnsafeMutableRawPointer?, _ size: UnsafeMutablePointer<Int>?)
-    -> OpenCLStatus
+  let query:
+    (_ name: UInt32, _ capacity: Int, _ value: UnsafeMutableRawPointer?, _ size: UnsafeMutablePointer<Int>?)
+      -> OpenCLStatus
 
   /// A number; 0 when the driver does not tell.
   func number<Number: FixedWidthInteger>(_ name: UInt32, as type: Number.Type) -> Number {

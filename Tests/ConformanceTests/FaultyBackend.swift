@@ -67,6 +67,11 @@ final class FaultyBackend: ComputeBackend {
       try processor.rmsNorm(x, gain: gain, epsilon: epsilon, into: out)
     }
   }
+  func layerNorm(_ x: Matrix, gain: Matrix, bias: Matrix?, epsilon: Float, into out: Matrix) throws(DeviceError) {
+    try perform("layerNorm", into: out) { () throws(DeviceError) in
+      try processor.layerNorm(x, gain: gain, bias: bias, epsilon: epsilon, into: out)
+    }
+  }
   func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
     try perform("multiply", into: out) { () throws(DeviceError) in
       try processor.multiply(a, transposed: weights, bias: bias, into: out)
@@ -86,6 +91,11 @@ final class FaultyBackend: ComputeBackend {
     try perform("attention", into: out) { () throws(DeviceError) in
       try processor.attention(
         queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
+    }
+  }
+  func activate(_ activation: Activation, _ x: Matrix, into out: Matrix) throws(DeviceError) {
+    try perform("activate", into: out) { () throws(DeviceError) in
+      try processor.activate(activation, x, into: out)
     }
   }
   func gatedActivation(_ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError) {
