@@ -48,11 +48,15 @@ let package = Package(
     .target(
       name: "Recall", dependencies: ["Checkpoint", "Compute", "Diagnostics", "JSON", "Report", "Tokenization"],
       swiftSettings: strict),
+    // What a machine reaches, and what a merge would cost on it.
+    .target(
+      name: "Measurement", dependencies: ["Checkpoint", "Compute", "Conformance", "Diagnostics", "JSON", "Recall"],
+      swiftSettings: strict),
     .executableTarget(
       name: "recall",
       dependencies: [
-        "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON", "Recall",
-        "Tokenization",
+        "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON", "Measurement",
+        "Recall", "Tokenization",
       ],
       swiftSettings: strict),
 

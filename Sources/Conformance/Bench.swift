@@ -10,6 +10,8 @@ final class Bench {
   private(set) var largestError = 0.0
   /// The best time of the operation; `nil` until it has run.
   private(set) var time: DeviceTime?
+  /// How many elements are made before they repeat; a prime, so that rows differ.
+  private static let period = 65_521
   private let tolerance: Tolerance
   private let compares: Bool
   private var arguments: [GuardedMatrix] = []
@@ -19,6 +21,7 @@ final class Bench {
     self.tolerance = tolerance
     self.compares = compares
     numbers = SeededNumbers(seed: seed)
+    if !compares { numbers.period = Bench.period }
   }
 
   /// Puts a matrix on the device that the operation must leave alone.
@@ -33,9 +36,10 @@ final class Bench {
 
   /// Makes room for a result, filled with NaN.
   func output(_ rows: Int, _ columns: Int, _ type: ElementType = .float32) throws(DeviceError) -> Matrix {
-    let poison = [UInt64](repeating: .max, count: rows * columns)
+    let count = min(rows * columns, Bench.period)
+    let poison = HostMatrix(rows: 1, columns: count, type, bits: [UInt64](repeating: .max, count: count))
     return try place(
-      GuardedMatrix(HostMatrix(rows: rows, columns: columns, type, bits: poison), isInput: false, on: backend))
+      GuardedMatrix(HostMatrix(rows: rows, columns: columns, repeating: poison), isInput: false, on: backend))
   }
 
   /// Runs the operation and takes its time.

@@ -33,6 +33,22 @@ public struct CaseReport: Sendable, Equatable {
   /// Whether it passed.
   public let outcome: Outcome
 
+  /// Notes how a case went.
+  public init(
+    operation: String, shape: String, elementType: String, error: Double, bound: Double, time: DeviceTime?, flops: Int,
+    bytes: Int, outcome: Outcome
+  ) {
+    self.operation = operation
+    self.shape = shape
+    self.elementType = elementType
+    self.error = error
+    self.bound = bound
+    self.time = time
+    self.flops = flops
+    self.bytes = bytes
+    self.outcome = outcome
+  }
+
   /// The case in one phrase.
   public var name: String { "\(operation) \(shape) \(elementType)" }
 
@@ -44,9 +60,11 @@ public struct CaseReport: Sendable, Equatable {
   public var isArithmetic: Bool { flops > CaseReport.intensityOfArithmetic * bytes }
 
   /// Operations or bytes per second, whichever the device waits for; `nil` for a case without work.
-  public var rate: Double? {
-    guard let time, time.seconds > 0, max(flops, bytes) > 0 else { return nil }
-    return Double(isArithmetic ? flops : bytes) / time.seconds
+  public var rate: Double? { max(flops, bytes) > 0 ? rate(of: isArithmetic ? flops : bytes) : nil }
+
+  /// So many operations or bytes in the time of this case, per second.
+  public func rate(of amount: Int) -> Double? {
+    time.flatMap { $0.seconds > 0 ? Double(amount) / $0.seconds : nil }
   }
 
   /// The rate for people, such as `12.3 GB/s`; a hyphen for a case without work.

@@ -17,7 +17,7 @@ struct GuardedMatrix {
     let bytes = margin + original.bytes + margin
     let host = try backend.allocateHost(byteCount: bytes.count)
     host.withMutableBytes(in: 0..<bytes.count) { memory in
-      for (index, byte) in bytes.enumerated() { memory.storeBytes(of: byte, toByteOffset: index, as: UInt8.self) }
+      memory.withUnsafeMutableBytes { $0.copyBytes(from: bytes) }
     }
     let buffer = try backend.upload(host)
     try backend.synchronize()
@@ -57,8 +57,6 @@ struct GuardedMatrix {
     let whole = try Matrix(matrix.buffer, rows: 1, columns: count / 2, elementType: .bfloat16)
     let host = try backend.allocateHost(byteCount: count)
     try backend.download(whole, into: host)
-    return host.withBytes(in: 0..<count) { memory in
-      (0..<count).map { memory.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
-    }
+    return host.withBytes(in: 0..<count) { memory in memory.withUnsafeBytes { Array($0) } }
   }
 }

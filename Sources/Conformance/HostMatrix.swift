@@ -5,7 +5,7 @@ struct HostMatrix: Sendable {
   let rows: Int
   let columns: Int
   let elementType: ElementType
-  /// The elements, row after row, exactly as the bytes hold them.
+  /// The elements, row after row, exactly as the bytes hold them; only the first of them in a matrix that repeats itself.
   let values: [Double]
   /// The elements as a device sees them, little endian.
   let bytes: [UInt8]
@@ -41,6 +41,19 @@ struct HostMatrix: Sendable {
       (0..<size).reduce(UInt64(0)) { $0 | UInt64(bytes[bytes.startIndex + index * size + $1]) << UInt64(8 * $1) }
     }
     self.init(rows: rows, columns: columns, elementType, bits: bits)
+  }
+
+  /// Repeats the elements of a block until the matrix is full.
+  init(rows: Int, columns: Int, repeating block: HostMatrix) {
+    self.rows = rows
+    self.columns = columns
+    elementType = block.elementType
+    values = block.values
+    let byteCount = rows * columns * elementType.byteCount
+    var bytes = block.bytes
+    bytes.reserveCapacity(byteCount)
+    while bytes.count < byteCount { bytes += block.bytes.prefix(byteCount - bytes.count) }
+    self.bytes = bytes
   }
 
   /// One element.

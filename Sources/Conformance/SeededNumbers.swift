@@ -2,6 +2,10 @@ import Compute
 
 /// The same numbers on every machine: SplitMix64.
 struct SeededNumbers {
+  /// After how many elements a matrix repeats itself; `nil` for numbers of its own for each element.
+  ///
+  /// For timing, where making a number takes longer than computing with it.
+  var period: Int?
   private var state: UInt64
 
   /// Starts from a text, so that every case has numbers of its own.
@@ -30,7 +34,9 @@ struct SeededNumbers {
 
   /// A matrix of roughly normal numbers.
   mutating func matrix(_ rows: Int, _ columns: Int, _ type: ElementType = .float32, scale: Double = 1) -> HostMatrix {
-    HostMatrix(rows: rows, columns: columns, type, values: (0..<rows * columns).map { _ in scale * normal() })
+    let count = min(rows * columns, period ?? .max)
+    let block = HostMatrix(rows: 1, columns: count, type, values: (0..<count).map { _ in scale * normal() })
+    return HostMatrix(rows: rows, columns: columns, repeating: block)
   }
 
   /// A column of whole numbers below a limit.

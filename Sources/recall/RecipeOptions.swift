@@ -178,7 +178,8 @@ enum RecipeOptions {
 
   private static func method(_ text: String) -> String? { text == "recall" ? text : nil }
 
-  private static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }
+  /// A whole number above 0.
+  static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }
 
   private static func temperature(_ text: String) -> Double? {
     Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }

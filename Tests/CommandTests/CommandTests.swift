@@ -111,7 +111,7 @@ import Testing
 
   @Test(
     "every command explains itself",
-    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect", "devices", "conform"])
+    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect", "devices", "conform", "bench"])
   func help(command: String) throws {
     let outcome = try RecallProcess.run([command, "--help"])
     #expect(outcome.code == 0)

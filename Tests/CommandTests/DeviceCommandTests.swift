@@ -96,4 +96,51 @@ import Testing
     #expect(outcome.code == 64)
     #expect(outcome.diagnostics.contains("Did you mean multiply?"))
   }
+
+  @Test("bench measures device and storage, predicts a merge, and leaves no file behind")
+  func bench() throws {
+    let outcome = try RecallProcess.run([
+      "bench", "--device", "cpu", "--quick", "--json", "--progress", "none", "--directory", directory.path,
+      "--model", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples",
+      Fixtures.siblingSamples, "--typical", "3",
+    ])
+    #expect(outcome.code == 0, "\(outcome.diagnostics)")
+    let json = try #require(try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+    let ceilings = try #require(json["ceilings"] as? [String: Any])
+    let products = try #require(ceilings["products"] as? [[String: Any]])
+    #expect(products.count == 3)
+    #expect(products.allSatisfy { ($0["rate"] as? Double ?? 0) > 0 })
+    #expect(((ceilings["copy"] as? [String: Any])?["rate"] as? Double ?? 0) > 0)
+    #expect(ceilings["upload"] is NSNull, "the processor computes in the host's memory")
+    let storage = try #require(json["storage"] as? [String: Any])
+    #expect((storage["write"] as? Double ?? 0) > 0 && (storage["read"] as? Double ?? 0) > 0)
+    let stages = try #require(json["stages"] as? [[String: Any]])
+    #expect(stages.contains { ($0["case"] as? [String: Any])?["operation"] as? String == "decoder block" })
+    #expect(stages.allSatisfy { ($0["share"] as? Double ?? 0) > 0 })
+    let prediction = try #require(json["prediction"] as? [String: Any])
+    #expect(prediction["models"] as? Int == 2)
+    #expect(prediction["typical"] as? Int == 3)
+    #expect((prediction["seconds"] as? Double ?? 0) > 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+  }
+
+  @Test("bench refuses what it cannot predict or measure")
+  func badBench() throws {
+    for (arguments, code, word) in [
+      (["--tokens", "5"], 64, "--model"), (["--model", Fixtures.sibling("first")], 64, "at least one model"),
+      (["--model", directory("nothing"), "--model", Fixtures.sibling("first")], 66, "nothing"),
+      (["--directory", directory("nothing")], 73, "nothing"), (["--quick=1"], 64, "no value"),
+      (["--model", Fixtures.sibling("first"), "--model", Fixtures.sibling("third"), "--tokens", "0"], 64, "--tokens"),
+      (
+        [
+          "--model", Fixtures.sibling("first"), "--model", Fixtures.sibling("third"), "--tokens", "9", "--samples",
+          Fixtures.siblingSamples,
+        ], 64, "both"
+      ),
+    ] as [([String], Int32, String)] {
+      let outcome = try RecallProcess.run(["bench", "--device", "cpu"] + arguments)
+      #expect(outcome.code == code, "\(arguments): \(outcome.diagnostics)")
+      #expect(outcome.diagnostics.contains(word), "\(outcome.diagnostics)")
+    }
+  }
 }

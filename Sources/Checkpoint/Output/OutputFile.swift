@@ -6,7 +6,7 @@ import Glibc
 /// The directory it lies in is ours, so what an earlier run left under its name is taken up.
 final class OutputFile: Sendable {
   let path: String
-  private let descriptor: Descriptor
+  let descriptor: Descriptor
 
   /// Opens the file, which is created when there is none.
   init(_ path: String) throws(Failure) {
@@ -23,6 +23,23 @@ final class OutputFile: Sendable {
       throw systemFailure(.cannotCreate, "create the file", path, expected: "a new file in a writable directory")
     }
     self.path = path
+    self.descriptor = descriptor
+  }
+
+  /// Creates a file that no directory lists, so that nothing of it is left when it is closed, also by a signal.
+  init(namelessIn directory: String) throws(Failure) {
+    path = "\(directory)/.recall-nameless-\(getpid())"
+    // O_TMPFILE, which Swift's Glibc module leaves out, is a bit of its own and O_DIRECTORY.
+    if let descriptor = Descriptor(directory, flags: O_RDWR | 0o20_000_000 | O_DIRECTORY) {
+      self.descriptor = descriptor
+      return
+    }
+    // Some file systems cannot; there the name is removed as soon as the file is open.
+    guard let descriptor = Descriptor(path, flags: O_RDWR | O_CREAT | O_EXCL) else {
+      throw systemFailure(
+        .cannotCreate, "create a file", directory, expected: "a directory in which files can be made")
+    }
+    unlink(path)
     self.descriptor = descriptor
   }
 

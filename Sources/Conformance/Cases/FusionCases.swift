@@ -86,10 +86,11 @@ extension OperationCase {
     OperationCase(
       "copy", "[1, \(count)]", type: type.rawValue, tolerance: .exact, flops: 0, bytes: 2 * count * type.byteCount
     ) { bench throws(DeviceError) in
-      let values =
+      let row =
         type == .int32
-        ? bench.numbers.integers(count, below: 1 << 30).values : bench.numbers.matrix(1, count, type).values
-      let row = HostMatrix(rows: 1, columns: count, type, values: values)
+        ? HostMatrix(
+          rows: 1, columns: count, type, values: bench.numbers.integers(count, below: 1 << 30).values)
+        : bench.numbers.matrix(1, count, type)
       let (input, out) = (try bench.input(row), try bench.output(1, count, type))
       try bench.perform { () throws(DeviceError) in try bench.backend.copy(input, into: out) }
       try bench.expect(out, Expectation(row.values))

@@ -1,0 +1,116 @@
+import Compute
+import Diagnostics
+
+/// What a RECALL merge has to read, compute and write, counted from shapes before it starts.
+public struct MergeCosts: Sendable {
+  /// The costs of one walk through models.
+  public struct Walk: Sendable {
+    /// The bytes to read from storage.
+    public var read = 0
+    /// The floating point operations of the forward passes.
+    public var flops = 0
+    /// The bytes that pass through the sums of the fusion, inputs and output.
+    public var fused = 0
+    /// The bytes to bring to the device.
+    public var uploaded = 0
+    /// The bytes to bring back.
+    public var downloaded = 0
+    /// The bytes to write to storage.
+    public var written = 0
+  }
+
+  /// The samples whose passes are counted.
+  public struct Samples: Sendable {
+    /// The tokens of each text of the pool.
+    public var lengths: [Int]
+    /// Whether they were selected before, so that no pass over a pool selects them.
+    public var isSelected: Bool
+
+    /// Describes texts by their lengths.
+    public init(lengths: [Int], isSelected: Bool = false) {
+      self.lengths = lengths
+      self.isSelected = isSelected
+    }
+  }
+
+  /// How many models are fused.
+  public let models: Int
+  /// The samples of the pool.
+  public let samples: Int
+  /// How many of them are typical.
+  public let typical: Int
+  /// The shape of every model.
+  public let configuration: ModelConfiguration
+  /// The tokens of the largest batch, which run through a block at once.
+  public let batchTokens: Int
+  /// The reference model's pass over the pool.
+  public let selection: Walk
+  /// The walk that runs, weighs and fuses all models.
+  public let merge: Walk
+
+  /// Counts a merge.
+  ///
+  /// - Parameters:
+  ///   - recipe: The models; its samples are read where none are given.
+  ///   - counted: The lengths of the samples; `nil` to encode those of the recipe.
+  /// - Throws: `Failure`, as the merge itself would.
+  public init(_ recipe: MergeRecipe, samples counted: Samples?) throws(Failure) {
+    let inputs = try MergeModels(recipe)
+    let plan = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    let samples: Samples
+    if let counted {
+      samples = counted
+    } else {
+      let pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
+      samples = Samples(lengths: pool.samples.map(\.tokens.count), isSelected: pool.file.selection != nil)
+    }
+    let lengths = samples.lengths
+    models = inputs.models.count
+    self.samples = lengths.count
+    typical = samples.isSelected ? lengths.count : min(recipe.typical, lengths.count)
+    configuration = inputs.reference.configuration
+    batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+
+    var selection = Walk()
+    let passFlops = configuration.flops(lengths: lengths)
+    if !samples.isSelected {
+      selection.read = inputs.reference.blockByteCount
+      selection.uploaded = selection.read
+      selection.flops = passFlops
+    }
+    self.selection = selection
+    var merge = Walk()
+    merge.read = plan.inputByteCount
+    merge.uploaded = plan.inputByteCount
+    merge.written = plan.outputByteCount
+    merge.downloaded = plan.outputByteCount
+    merge.fused = plan.inputByteCount + plan.outputByteCount
+    // Which samples are typical is not known yet: they count as much as the average of the pool.
+    merge.flops = lengths.isEmpty ? 0 : Int(Double(models * passFlops) * Double(typical) / Double(lengths.count))
+    if !recipe.weighing.isKnownLayerByLayer {
+      let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
+      merge.read += states
+      merge.uploaded += states
+    }
+    self.merge = merge
+  }
+}
+
+extension ModelConfiguration {
+  /// The floating point operations of one block for packed texts: two for each weight and token, four for each query
+  /// element and pair of tokens that see each other.
+  public func blockFlops(lengths: [Int], block: Int) -> Int {
+    let weights = blockParts.map(shape(of:)).filter { $0.count == 2 }.reduce(0) { $0 + $1[0] * $1[1] }
+    let pairs = lengths.reduce(0) { sum, length in
+      let window = min(windows[block] ?? length, length)
+      // The first tokens see all before them, the others a whole window.
+      return sum + window * (window + 1) / 2 + (length - window) * window
+    }
+    return 2 * weights * lengths.reduce(0, +) + 4 * pairs * queryHeads * headDimension
+  }
+
+  /// The floating point operations of a pass through all blocks.
+  func flops(lengths: [Int]) -> Int {
+    (0..<blockCount).reduce(0) { $0 + blockFlops(lengths: lengths, block: $1) }
+  }
+}

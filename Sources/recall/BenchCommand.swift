@@ -1,0 +1,81 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+import JSON
+import Measurement
+import Recall
+
+extension Command {
+  /// What the machine at hand reaches, and what a merge on it would take.
+  static let bench = Command(
+    name: "bench", summary: "measures device and storage, and predicts how long a merge takes",
+    options: [
+      CommandOption(
+        name: "--model", placeholder: "DIR", help: "predict a merge of such models, the first as anchor; repeats",
+        repeats: true),
+      RecipeOptions.samples,
+      CommandOption(
+        name: "--samples-count", placeholder: "N", help: "without --samples: the texts of the pool (default: 200)"),
+      CommandOption(
+        name: "--tokens", placeholder: "N", help: "without --samples: the tokens of each text (default: 256)"),
+      RecipeOptions.typical, RecipeOptions.maxTokens,
+      CommandOption(
+        name: "--directory", placeholder: "DIR",
+        help: "where storage is measured, by a file without a name (default: the current directory)"),
+      CommandOption(name: "--quick", placeholder: nil, help: "smaller sizes and fewer bytes"), CommonOptions.json,
+      Device.option, CommonOptions.progress,
+    ]
+  ) { options in
+    let directory = absolutePath(options.value("--directory") ?? ".")
+    let costs = try mergeCosts(options)
+    let isQuick = options.has("--quick")
+    let device = try Device(options)
+    let printer = try ProgressPrinter(options)
+    defer { printer.finish() }
+    let progress = printer.progress
+    let opened = try device.open(telling: printer)
+    let storageBytes = (isQuick ? 128 : opened.device.description.kind == .processor ? 512 : 4096) << 20
+    let storage = try StorageMeasurement(in: directory, mostBytes: storageBytes)
+    let report = try await opened.queue.perform { backend in
+      let named = BackendCatalog.NamedDevice(name: opened.device.name, description: backend.device)
+      let measured = try DeviceMeasurement(named, on: backend, isQuick: isQuick) { done, total in
+        progress("bench", done, of: total, unit: "measurements")
+      }
+      let prediction = try costs.map { costs in
+        try MergePrediction(costs, measured: measured, storage: storage, on: backend)
+      }
+      return BenchReport(measured, storage: storage, in: directory, prediction: prediction)
+    }
+    printer.finish()
+    try printLine(options.has(CommonOptions.json.name) ? report.json.formatted : report.text)
+  }
+
+  /// What the merge that was described would cost; `nil` when no models were given.
+  private static func mergeCosts(_ options: ParsedOptions) throws(Failure) -> MergeCosts? {
+    let models = options.all("--model")
+    let lengths = try (
+      count: options.parsed("--samples-count", "a positive whole number", RecipeOptions.positive),
+      tokens: options.parsed("--tokens", "a positive whole number", RecipeOptions.positive)
+    )
+    guard let anchor = models.first else {
+      let describing = ["--samples", "--samples-count", "--tokens", "--typical", "--max-tokens"]
+      guard let stray = describing.first(where: options.has) else { return nil }
+      throw Failure(
+        .usage, operation: "predict a merge", subject: stray, expected: "models with --model", got: "none")
+    }
+    var recipe = try RecipeOptions.recipe(from: options)
+    recipe.anchor = absolutePath(anchor)
+    recipe.models = models.dropFirst().map(absolutePath)
+    guard options.has("--samples") else {
+      let texts = [Int](repeating: lengths.tokens ?? 256, count: lengths.count ?? 200)
+      return try MergeCosts(recipe, samples: MergeCosts.Samples(lengths: texts))
+    }
+    guard lengths.count == nil, lengths.tokens == nil else {
+      throw Failure(
+        .usage, operation: "predict a merge", subject: "--samples",
+        expected: "either a file or --samples-count and --tokens", got: "both")
+    }
+    return try MergeCosts(recipe, samples: nil)
+  }
+}
