@@ -81,7 +81,8 @@ let package = Package(
         "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Diagnostics", "JSON", "Recall", "TestSupport",
       ],
       swiftSettings: strict),
-    .testTarget(name: "CommandTests", dependencies: ["Checkpoint", "TestSupport", "recall"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["Checkpoint", "JSON", "TestSupport", "recall"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

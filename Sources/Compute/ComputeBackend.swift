@@ -88,6 +88,19 @@ public protocol ComputeBackend: AnyObject {
   /// The mean of each cluster's points; the row of an empty cluster is left as it is. Shapes as in `assignClusters`.
   func updateCentroids(points: Matrix, clusters: Matrix, centroids: Matrix) throws(DeviceError)
 
+  // MARK: Scoring
+
+  /// Takes the logits of consecutive vocabulary entries into the scores of the tokens that came next, so that the logits of
+  /// a whole vocabulary never have to be held: row by row, over pieces of the vocabulary in ascending order.
+  ///
+  /// Logits are `float32 [rows, entries]`, of the entries from `firstEntry` on; targets `int32 [rows, 1]` are entries of the
+  /// vocabulary. `scores`, `float32 [rows, 3]`, holds the largest logit m so far, the sum of exp(logit − m), and the target's
+  /// logit; `best`, `int32 [rows, 1]`, the entry with the largest logit, ties to the lowest. Before the first piece they are
+  /// −∞, 0, −∞ and −1. A NaN among the logits makes the sum NaN.
+  func accumulateTokenScores(
+    _ logits: Matrix, firstEntry: Int, targets: Matrix, scores: Matrix, best: Matrix
+  ) throws(DeviceError)
+
   // MARK: Fusion
 
   /// `out = Σ weights[i] · inputs[i]`, element by element: `acc = w₀x₀`, then `acc = fma(wᵢ, xᵢ, acc)` in the given order in

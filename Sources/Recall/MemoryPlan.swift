@@ -85,16 +85,18 @@ struct PassMemory: Sendable {
   private let largestBatch: Int
   private let wholePool: Int
 
-  /// Counts for a pass.
-  init(of model: Model, over pool: Pool) {
+  /// Counts for a pass over a pool.
+  init(of model: Model, over pool: Pool) { self.init(of: model, lengths: pool.samples.map(\.tokens.count)) }
+
+  /// Counts for a pass over texts of the given lengths in tokens, with so many bytes in use beside it.
+  init(of model: Model, lengths: [Int], beside others: Int = 0) {
     let configuration = model.configuration
-    let lengths = pool.samples.map(\.tokens.count)
     let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
     let batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
     workspace = ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
     largestBatch = batchTokens * bytesPerToken
     wholePool = lengths.reduce(0, +) * bytesPerToken
-    fixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken
+    fixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken + others
   }
 
   /// The most that is in memory at once with so many bytes for states.

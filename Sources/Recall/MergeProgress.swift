@@ -50,6 +50,7 @@ public struct StageTimings: Sendable {
   }
 
   /// Runs a stage and notes how long it took; a stage that runs in several parts adds up.
+  @discardableResult
   mutating func measure<Result>(_ stage: String, _ body: () throws -> Result) rethrows -> Result {
     let start = DispatchTime.now().uptimeNanoseconds
     defer { add(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9, to: stage) }

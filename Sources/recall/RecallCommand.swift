@@ -18,7 +18,8 @@ struct RecallCommand {
   static let version = "0.1.0"
 
   static let commands: [Command] = [
-    .merge, .select, .extract, .weigh, .fuse, .compare, .tokenize, .inspect, .devices, .conform, .bench,
+    .merge, .select, .extract, .weigh, .fuse, .evaluate, .compare, .tokenize, .inspect, .devices, .conform,
+    .bench,
   ]
 
   static func main() async {

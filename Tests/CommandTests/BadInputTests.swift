@@ -313,4 +313,29 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: directory("out")))
     #expect(!FileManager.default.fileExists(atPath: directory("out.partial")))
   }
+
+  @Test("what cannot be evaluated")
+  func evaluation() throws {
+    let model = ["--model", Fixtures.sibling("first")]
+    let unanswered = try directory.write("{\"prompt\": \"the\"}\n", to: "unanswered.jsonl")
+    let open = try directory.write(#"{"prompt": "the", "choices": ["dog", "cat"]}"#, to: "open.jsonl")
+    let good = try directory.write(#"{"prompt": "the", "answer": " dog"}"#, to: "good.jsonl")
+    let twin = try directory.write(#"{"prompt": "a", "answer": " dog"}"#, to: "good.test.jsonl")
+    let cases: [(arguments: [String], code: Int32, words: [String])] = [
+      (model + ["--tasks", unanswered], 65, [unanswered, "line 1", "\"answer\""]),
+      (model + ["--tasks", open], 65, [open, "line 1", "beside the choices"]),
+      (model + ["--tasks", directory("nowhere.jsonl")], 66, ["nowhere.jsonl"]),
+      (["--model", directory("nowhere"), "--tasks", good], 66, ["nowhere"]),
+      (model, 64, ["--tasks"]), (["--tasks", good], 64, ["--model"]),
+      (model + ["--tasks", good, "--tasks", twin], 64, ["\"good\"", twin]),
+      (model + ["--tasks", good, "--reference", Fixtures.sibling("base")], 64, ["--reference", "--model as well"]),
+      (model + ["--tasks", good, "--memory", "1K"], 64, ["--memory"]),
+    ]
+    for (arguments, code, words) in cases {
+      let outcome = try RecallProcess.run(["evaluate", "--progress", "none"] + arguments)
+      #expect(outcome.code == code, "\(outcome.diagnostics)")
+      for word in words { #expect(outcome.diagnostics.contains(word), "\(word): \(outcome.diagnostics)") }
+      #expect(outcome.output.isEmpty)
+    }
+  }
 }

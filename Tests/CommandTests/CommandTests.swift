@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import TestSupport
 import Testing
 
@@ -52,6 +53,33 @@ import Testing
     #expect(try Set(names) == Set(FileManager.default.contentsOfDirectory(atPath: directory("fused"))))
     for name in names where name != "recall.json" {
       #expect(FileManager.default.contentsEqual(atPath: directory("out/\(name)"), andPath: directory("fused/\(name)")))
+    }
+  }
+
+  @Test("a trained expert knows its own task, and the base is measured beside it")
+  func evaluate() throws {
+    let continual = URL(fileURLWithPath: Fixtures.root).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Benchmarks/continual").path
+    let models = ["base", "expert-reading-choice"].map { "\(continual)/family/\($0)" }
+    let arguments =
+      ["evaluate", "--reference", models[1], "--progress", "none"] + models.flatMap { ["--model", $0] }
+      + ["extractive-qa", "reading-choice"].flatMap { ["--tasks", "\(continual)/data/\($0).test.jsonl"] }
+    let outcome = try RecallProcess.run(arguments + ["--json"])
+    #expect(outcome.code == 0)
+    let report = try JSONValue(parsing: Array(outcome.output.utf8), from: "stdout")
+    let rows = try #require(report["results"]?.array)
+    #expect(rows.map { $0["model"]?.string } == [models[0], models[0], models[1], models[1]])
+    #expect(rows.map { $0["task"]?.string }.suffix(2) == ["extractive-qa", "reading-choice"])
+    #expect(rows.allSatisfy { $0["metric"]?.string == "exact-match" && $0["items"]?.integer == 400 })
+    #expect(rows[3]["value"]?.double == 1)
+    // Transformers, which counts the end token as part of the answer, finds 0.325 for the base.
+    let value = try #require(rows[1]["value"]?.double)
+    #expect((0.325...0.33).contains(value))
+    #expect(report["averages"]?.array?[1]["forgetting"]?["value"]?.double == 0)
+
+    let table = try RecallProcess.run(arguments).output
+    for word in ["(reference)", "extractive-qa", "average", "forgetting", "transfer", "1.0000", "1.000…1.000"] {
+      #expect(table.contains(word), "\(word)")
     }
   }
 

@@ -11,7 +11,7 @@
 # ///
 """Make every fixture beside this file again.
 
-    python Tests/Fixtures/generate.py [checkpoints representations siblings method fusion clustering]
+    python Tests/Fixtures/generate.py [checkpoints representations evaluation siblings method fusion clustering]
 
 Without arguments all of them. Everything is seeded; with the versions above a second run writes the same bytes, but for
 the last bits of the representations, which depend on the kind of processor.
@@ -25,6 +25,7 @@ sys.path.insert(0, str(FIXTURES / "generator"))
 
 import checkpoints  # noqa: E402
 import clustering  # noqa: E402
+import evaluation  # noqa: E402
 import fusion  # noqa: E402
 import method  # noqa: E402
 import representations  # noqa: E402
@@ -33,6 +34,7 @@ import siblings  # noqa: E402
 PARTS = {
     "checkpoints": checkpoints.write_all,
     "representations": representations.write_all,
+    "evaluation": evaluation.write_all,
     "siblings": siblings.write_all,
     "method": method.write_all,
     "fusion": fusion.write_all,

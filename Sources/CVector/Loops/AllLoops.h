@@ -12,6 +12,7 @@
 #include "Distance.h"
 #include "MatrixProduct.h"
 #include "Attention.h"
+#include "TokenScores.h"
 
 const struct VectorLoops LOOPS = {
     .name = INSTRUCTION_SET,
@@ -31,4 +32,5 @@ const struct VectorLoops LOOPS = {
     .rotate = rotate,
     .addToDoubles = addToDoubles,
     .squaredDistance = squaredDistance,
+    .accumulateTokenScore = accumulateTokenScore,
 };

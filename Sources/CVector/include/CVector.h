@@ -93,6 +93,10 @@ struct VectorLoops {
   void (*addToDoubles)(const float *x, double *sum, size_t count);
   // The sum of (x[i] - y[i])^2, accumulated in double precision.
   double (*squaredDistance)(const float *x, const float *y, size_t count);
+  // Takes the logits of the entries from firstEntry on into a token's score: score[0] the largest logit so far, score[1]
+  // the sum of exp(logit - largest), score[2] the target's logit; best is the first entry with the largest.
+  void (*accumulateTokenScore)(
+      const float *logits, size_t count, size_t firstEntry, int32_t target, float *score, int32_t *best);
 };
 
 // The loops that this processor can run, best first: at least one. Index 0 is the best.

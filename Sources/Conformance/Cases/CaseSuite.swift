@@ -1,6 +1,7 @@
 extension OperationCase {
   /// Every case, small enough to be compared with the reference.
   public static var all: [OperationCase] {
-    hiddenStateCases + multiplyCases + attentionCases + similarityCases + clusteringCases + fusionCases
+    hiddenStateCases + multiplyCases + attentionCases + similarityCases + clusteringCases + tokenScoreCases
+      + fusionCases
   }
 }

@@ -12,7 +12,8 @@ public final class HiddenStateExtractor {
   private let workspace: ForwardWorkspace
   private let backend: any ComputeBackend
   private let forward: DecoderForwardPass
-  private let states: Matrix
+  /// The residual stream; after `finish` the final norm's output.
+  let states: Matrix
   /// Reused from layer to layer: `float32 [samples, d]`.
   private let representation: Matrix
 

@@ -55,9 +55,11 @@ public struct LayerWalk {
   ///
   /// - Parameter visit: Gets the layer, the representation of every model there (`float32 [samples, d]`, valid during the
   ///   visit), and the tensors of that layer that are on the device, one dictionary per model.
+  /// - Returns: The final norm's output for every token of every model, `float32 [tokens, d]`.
   /// - Throws: `Failure` or `DeviceError`, also those of the visit.
-  public func run(_ visit: (Layer, [Matrix], [ResidentTensors]) throws -> Void) throws {
-    guard let configuration = models.first?.configuration else { return }
+  @discardableResult
+  public func run(_ visit: (Layer, [Matrix], [ResidentTensors]) throws -> Void) throws -> [Matrix] {
+    guard let configuration = models.first?.configuration else { return [] }
     let workspace = try ForwardWorkspace(
       configuration, tokens: samples.largestBatch, longestText: samples.longestText, on: backend)
     let extractors = try models.map { model throws(DeviceError) in
@@ -94,6 +96,7 @@ public struct LayerWalk {
       try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
     }
     try visit(.head, finite(representations, at: .head, tensors: norms), norms)
+    return extractors.map(\.states)
   }
 
   /// The host memory of a walk: two layers of each model.

@@ -29,7 +29,12 @@ public struct SampleBatches {
   ///
   /// - Throws: `DeviceError` when the device has no memory for it.
   public init(_ samples: [EncodedSample], on backend: any ComputeBackend) throws(DeviceError) {
-    let lengths = samples.map(\.tokens.count)
+    try self.init(samples.map(\.tokens), on: backend)
+  }
+
+  /// Packs texts that are given by their token identifiers.
+  init(_ texts: [[Int32]], on backend: any ComputeBackend) throws(DeviceError) {
+    let lengths = texts.map(\.count)
     var start = 0
     batches = try SampleBatches.groups(lengths: lengths).map { group throws(DeviceError) in
       let tokens = start..<start + lengths[group].reduce(0, +)
@@ -37,8 +42,8 @@ public struct SampleBatches {
       let sequences = try PackedSequences(lengths: Array(lengths[group]), on: backend)
       return Batch(samples: group, tokens: tokens, sequences: sequences)
     }
-    tokenIdentifiers = samples.flatMap(\.tokens)
-    sampleCount = samples.count
+    tokenIdentifiers = texts.flatMap { $0 }
+    sampleCount = texts.count
     largestBatch = batches.map(\.tokens.count).max() ?? 0
     longestText = lengths.max() ?? 0
   }

@@ -40,16 +40,7 @@ public struct SampleFile: Sendable {
   ///
   /// - Throws: `Failure` that names the line.
   public init(path: String) throws(Failure) {
-    let bytes = try readFile(path)
-    // Some editors put a mark before the first character; it belongs to no sample.
-    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
-    let content = bytes.starts(with: mark) ? bytes.dropFirst(mark.count) : bytes[...]
-    guard let text = String(validating: content, as: UTF8.self) else {
-      throw Failure(
-        .badData, operation: "read samples", subject: path, expected: "UTF-8 text", got: "other bytes",
-        advice: "Convert the file to UTF-8.")
-    }
-    let lines = SampleFile.lines(of: text)
+    let lines = try textLines(of: path, operation: "read samples")
     self.path = path
     guard let first = lines.first else {
       throw Failure(
@@ -91,17 +82,6 @@ public struct SampleFile: Sendable {
         advice: "Give JSON lines with \"text\" or \"input_ids\".")
     }
     self.samples = samples
-  }
-
-  /// The lines that are not blank, with their numbers; a line ends in LF or CRLF and nothing else.
-  private static func lines(of text: String) -> [(number: Int, text: Substring)] {
-    // Swift counts CR LF as one character, so lines are cut by code units.
-    text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated().compactMap {
-      number, codeUnits in
-      var line = Substring(codeUnits)
-      if codeUnits.last == UInt8(ascii: "\r") { line = Substring(codeUnits.dropLast()) }
-      return line.allSatisfy(\.isWhitespace) ? nil : (number + 1, line)
-    }
   }
 }
 
