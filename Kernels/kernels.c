@@ -56,6 +56,9 @@ static const char pool[] = {
 static const char rotary[] = {
 #embed "portable/rotary.cl" suffix(, 0)
 };
+static const char tokenScores[] = {
+#embed "portable/token-scores.cl" suffix(, 0)
+};
 static const char weightedSum[] = {
 #embed "portable/weighted-sum.cl" suffix(, 0)
 };
@@ -78,6 +81,7 @@ static const struct KernelText texts[] = {
     {"portable/pairs.cl", pairs},
     {"portable/pool.cl", pool},
     {"portable/rotary.cl", rotary},
+    {"portable/token-scores.cl", tokenScores},
     {"portable/weighted-sum.cl", weightedSum},
     {NULL, NULL},
 };

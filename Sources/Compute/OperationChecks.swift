@@ -152,6 +152,19 @@ extension ArgumentChecks {
     try check.matrix(centroids, "centroids", rows: centroids.rows, columns: points.columns)
   }
 
+  /// Checks `ComputeBackend.accumulateTokenScores`, but not the targets, which lie on the device.
+  package static func accumulateTokenScores(
+    _ logits: Matrix, firstEntry: Int, targets: Matrix, scores: Matrix, best: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "accumulateTokenScores")
+    let rows = logits.rows
+    try check.matrix(logits, "logits", rows: rows, columns: logits.columns)
+    try check.require(firstEntry >= 0, "a first entry of 0 or more", got: "\(firstEntry)")
+    try check.matrix(targets, "targets", rows: rows, columns: 1, [.int32])
+    try check.matrix(scores, "scores", rows: rows, columns: 3)
+    try check.matrix(best, "best", rows: rows, columns: 1, [.int32])
+  }
+
   /// Checks `ComputeBackend.weightedSum`.
   package static func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix

@@ -136,7 +136,7 @@ import Testing
     let long = String(repeating: "the dog ", count: 400)
     for (line, message) in [
       (#"{"prompt": "a", "answer": ""}"#, "an answer of one token"),
-      (#"{"text": "a"}"#, "two tokens"), ("{\"text\": \"\(long)\"}", "positions"),
+      (#"{"text": ""}"#, "two tokens"), ("{\"text\": \"\(long)\"}", "positions"),
     ] {
       let path = try directory.write(line, to: "task.jsonl")
       let evaluation = try Evaluation(models: [Fixtures.sibling("first")], tasks: [path], references: [])
