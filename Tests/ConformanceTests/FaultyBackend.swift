@@ -136,6 +136,14 @@ final class FaultyBackend: ComputeBackend {
       try processor.updateCentroids(points: points, clusters: clusters, centroids: centroids)
     }
   }
+  func accumulateTokenScores(
+    _ logits: Matrix, firstEntry: Int, targets: Matrix, scores: Matrix, best: Matrix
+  ) throws(DeviceError) {
+    try perform("accumulateTokenScores", into: scores) { () throws(DeviceError) in
+      try processor.accumulateTokenScores(
+        logits, firstEntry: firstEntry, targets: targets, scores: scores, best: best)
+    }
+  }
   func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
   ) throws(DeviceError) {

@@ -55,8 +55,10 @@ public struct Evaluation: Sendable {
       try tasks.map { task throws(Failure) in try TaskEncoder(model: model).encode(task) }
     }
     let plans = try zip(models, encoded).map { model, tasks throws(Failure) in
-      try MemoryPlan(scoringOf: model, lengths: tasks.joined().joined().map(\.input.count))
-        .stateBudget(within: memoryBudget)
+      try PassMemory(
+        of: model, lengths: tasks.joined().joined().map(\.input.count),
+        beside: TokenScoring.headByteCount(model.configuration)
+      ).stateBudget(within: memoryBudget)
     }
     let scores = try models.indices.map { number in
       let stage = "evaluate \(number + 1)/\(models.count)"

@@ -65,7 +65,7 @@ public struct TokenScoring {
     return try passes.flatMap { pass in
       let sequences = Array(sequences[pass])
       let walk = try LayerWalk(
-        [model], digests: [ModelDigester(model)], samples: SampleBatches(sequences.map(\.input), on: backend),
+        [model], digests: [ModelDigester(model.directory)], samples: SampleBatches(sequences.map(\.input), on: backend),
         pooling: .last, on: backend)
       let states = try walk.run { _, _, _ in
         done += 1
@@ -120,7 +120,7 @@ public struct TokenScoring {
 
   /// Reads the head piece by piece, the next one while this one is computed on.
   private func meetHead(_ states: Matrix, _ running: RunningScores) throws {
-    guard let head = model.source(of: Architecture.outputHead), let type = ElementType(head.type) else {
+    guard let head = model.directory.source(of: Architecture.outputHead), let type = ElementType(head.type) else {
       throw Failure(
         .internalError, operation: "score tokens", subject: model.path, expected: Architecture.outputHead,
         got: "no such tensor")
