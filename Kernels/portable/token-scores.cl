@@ -21,14 +21,14 @@ KERNEL accumulateTokenScores(
       entryOfItem[ITEM] = (uint)index;
     }
   }
-  for (uint half = GROUP_SIZE / 2; half > 0; half /= 2) {
+  for (uint step = GROUP_SIZE / 2; step > 0; step /= 2) {
     BARRIER();
-    if (ITEM >= half) continue;
-    float other = largestOfItem[ITEM + half];
-    bool isFirst = other == largestOfItem[ITEM] && entryOfItem[ITEM + half] < entryOfItem[ITEM];
+    if (ITEM >= step) continue;
+    float other = largestOfItem[ITEM + step];
+    bool isFirst = other == largestOfItem[ITEM] && entryOfItem[ITEM + step] < entryOfItem[ITEM];
     if (other > largestOfItem[ITEM] || isFirst) {
       largestOfItem[ITEM] = other;
-      entryOfItem[ITEM] = entryOfItem[ITEM + half];
+      entryOfItem[ITEM] = entryOfItem[ITEM + step];
     }
   }
   BARRIER();

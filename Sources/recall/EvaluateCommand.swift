@@ -27,7 +27,7 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
-    let report = try await device.open(telling: printer).perform { backend in
+    let report = try await device.open(telling: printer).queue.perform { backend in
       try evaluation.run(memoryBudget: memory, on: backend, progress: progress)
     }
     printer.finish()
