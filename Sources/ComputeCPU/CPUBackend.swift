@@ -69,8 +69,10 @@ public final class CPUBackend: ComputeBackend {
       details: [threads == 1 ? "1 thread" : "\(threads) threads", String(cString: loops.name), search.explanation])
   }
 
-  /// One thread each, in the same instruction set and without a CBLAS, whose threads would be shared.
+  /// One thread each, in the same instruction set and without a CBLAS, whose threads would be shared; none where this one
+  /// computes with a single thread already.
   public var threadBackends: ThreadBackends? {
+    guard workers.count > 1 else { return nil }
     let single = Options(threads: 1, usesBLAS: false, instructionSet: options.instructionSet)
     return ThreadBackends(count: workers.count) { () throws(DeviceError) in try CPUBackend(single) }
   }

@@ -78,24 +78,25 @@ public struct HierarchicalMerge {
     let fusion = ParameterFusion(
       fusionPlan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
-      progress: try fusionProgress("merge", fusionPlan, writer))
+      progress: try self.progress.fusion("merge", fusionPlan, writer))
     let layers: [LayerWeights]
     if let decided = decisions.layers(of: inputs.reference) {
       // An earlier run was stopped behind the last decision; no state is needed any more.
       layers = decided
       try timings.measure("merge") {
-        try fusion.fuse(fusionPlan.tensors.filter(\.isFused), weights: .byLayer(decided.byLayer))
+        try fusion.fuse(fusionPlan.tensors.filter(\.isFused), weights: decided.byLayer)
       }
     } else {
       layers = try weighAndFuse(
         plan, typical: typical, decisions: decisions, fusion: fusion, writer: writer, timings: &timings)
     }
-    let report = try timings.measure("finish") {
+    var report = try timings.measure("finish") {
       try fusion.copyTheRest()
       try fusion.finish()
       return try self.report(inputs, pool: plan.pool, typical: typical, layers: layers)
     }
     try MergeOutput(plan: fusionPlan, elementType: recipe.elementType, writer: writer).finish(report, timings: timings)
+    report.timings = timings
     return report
   }
 
@@ -115,7 +116,7 @@ public struct HierarchicalMerge {
       try requireSimilarity(layers, inputs: inputs)
       try layers.forEach(decisions.keep)
       try timings.measure("merge") {
-        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: .byLayer(layers.byLayer))
+        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: layers.byLayer)
       }
       return layers
     }
@@ -127,20 +128,10 @@ public struct HierarchicalMerge {
         layers.append(decided)
         try requireSimilarity(layers, inputs: inputs)
         try decisions.keep(decided)
-        try fusion.fuse(plan.fusion.tensors(of: layer), weights: .byLayer([layer: decided.weights]), resident: resident)
+        try fusion.fuse(plan.fusion.tensors(of: layer), weights: [layer: decided.weights], resident: resident)
       }
     }
     return layers
-  }
-
-  /// Tells how many bytes of what this run has to write are written.
-  private func fusionProgress(
-    _ stage: String, _ plan: FusionPlan, _ writer: CheckpointWriter
-  ) throws(Failure) -> @Sendable (Int) -> Void {
-    var total = 0
-    for tensor in plan.tensors where try writer.awaits(tensor.layout.name) { total += tensor.byteCount }
-    let written = Tally()
-    return { [progress, total] bytes in progress(stage, written.add(bytes), of: total, unit: "bytes") }
   }
 
   /// Compares models as a merge would, and merges nothing.
@@ -326,9 +317,9 @@ public struct HierarchicalMerge {
       let fusion = ParameterFusion(
         plan.fusion, digests: plan.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
         ring: memory.ring, on: backend, waits: timings.waits,
-        progress: try fusionProgress("fuse", plan.fusion, writer))
+        progress: try self.progress.fusion("fuse", plan.fusion, writer))
       try timings.measure("fuse") {
-        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: .byLayer(plan.weights))
+        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: plan.weights)
         try fusion.copyTheRest()
         try fusion.finish()
       }

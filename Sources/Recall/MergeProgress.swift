@@ -1,4 +1,6 @@
+import Checkpoint
 import Compute
+import Diagnostics
 import Dispatch
 import JSON
 import Synchronization
@@ -31,6 +33,18 @@ public struct MergeProgress: Sendable {
   }
 }
 
+extension MergeProgress {
+  /// Tells how many bytes of what this run has to write are written.
+  func fusion(
+    _ stage: String, _ plan: FusionPlan, _ writer: CheckpointWriter
+  ) throws(Failure) -> @Sendable (Int) -> Void {
+    var total = 0
+    for tensor in plan.tensors where try writer.awaits(tensor.layout.name) { total += tensor.byteCount }
+    let written = Tally()
+    return { [total] bytes in self(stage, written.add(bytes), of: total, unit: "bytes") }
+  }
+}
+
 /// The seconds that each stage took, in the order in which they ran, and the device they ran on.
 public struct StageTimings: Sendable {
   /// The device.
@@ -46,7 +60,8 @@ public struct StageTimings: Sendable {
   /// As recall.json has them.
   var json: JSONObject {
     JSONObject(
-      [("device", .string("\(device.backend): \(device.name)"))] + seconds.map { ($0.stage, .double($0.seconds)) })
+      [("device", .string("\(device.backend): \(device.name)"))] + seconds.map { ($0.stage, .double($0.seconds)) }
+        + [("waited", .object(JSONObject(waits.seconds.map { ($0.stage.rawValue, .double($0.seconds)) })))])
   }
 
   /// Runs a stage and notes how long it took; a stage that runs in several parts adds up.
@@ -55,6 +70,13 @@ public struct StageTimings: Sendable {
     let start = DispatchTime.now().uptimeNanoseconds
     defer { add(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9, to: stage) }
     return try body()
+  }
+
+  /// Stages with their seconds, and what fusion waited for, as a table for people.
+  public var text: String {
+    let stages = seconds.map { [$0.stage, "\(fixed($0.seconds, digits: 2)) s"] }
+    let parts = waits.seconds.map { "\($0.stage.rawValue) \(fixed($0.seconds, digits: 2)) s" }
+    return "\(aligned(stages))\nwaited for: \(parts.joined(separator: ", "))"
   }
 
   private mutating func add(_ duration: Double, to stage: String) {

@@ -31,10 +31,16 @@ public struct MergeRecipe: Sendable, Equatable {
     }
   }
 
+  /// The name of the method.
+  public var method = MergeMethods.standard
   /// The newly fine-tuned model that the others are compared with.
   public var anchor: String?
   /// The other models.
   public var models: [String] = []
+  /// The weight given to each of `models`, in the same order; `nil`, or nothing at the end, where none is given.
+  public var weights: [Double?] = []
+  /// Whether weights are divided by their sum; `nil` for what is usual with the method.
+  public var normalize: Bool?
   /// The model that all were fine-tuned from.
   public var base: String?
   /// Which model selects the typical samples where there is neither anchor nor base.
@@ -72,6 +78,11 @@ public struct MergeRecipe: Sendable, Equatable {
   ///
   /// - Throws: `Failure` of category `usage`.
   func check() throws(Failure) {
+    guard weights.allSatisfy({ $0 == nil }) else {
+      throw Failure(
+        .usage, operation: "read the recipe", subject: "--weight", expected: "a method whose weights are given",
+        got: "--method \(method), which finds them", advice: "Leave --weight out, or choose --method linear.")
+    }
     guard weighing.bandwidth == .dimension, weighing.distance == .relative else { return }
     throw Failure(
       .usage, operation: "read the recipe", subject: "--bandwidth", expected: "--distance absolute beside dimension",
@@ -90,21 +101,43 @@ public struct MergeRecipe: Sendable, Equatable {
     return used
   }
 
-  /// All options as used.
+  /// The options that the method uses, as used.
   public var json: JSONValue {
+    let used = MergeMethods.all.first { $0.name == method }?.recipeKeys ?? []
+    let members = allMembers.filter { $0.key == "method" || used.contains($0.key) }
+    return .object(JSONObject(members.map { ($0.key, $0.value) }))
+  }
+
+  /// The models with their weights where they have one, sorted by path.
+  private var modelList: JSONValue {
+    let entries = zip(models, weights(of: models.count)).map { (path: $0, weight: $1) }
+    let sorted = entries.sorted { left, right in
+      left.path == right.path
+        ? (left.weight ?? 0) < (right.weight ?? 0) : left.path.utf8.lexicographicallyPrecedes(right.path.utf8)
+    }
+    return .array(
+      sorted.map { path, weight in weight.map { ["path": .string(path), "weight": .double($0)] } ?? .string(path) })
+  }
+
+  /// The weight given to each of so many models.
+  func weights(of count: Int) -> [Double?] { (0..<count).map { $0 < weights.count ? weights[$0] : nil } }
+
+  private var allMembers: [JSONObject.Member] {
     func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
-    return [
-      "method": "recall", "anchor": optional(anchor), "models": .array(models.sorted().map(JSONValue.string)),
+    let json: JSONValue = [
+      "method": .string(method), "anchor": optional(anchor), "models": modelList,
       "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
       "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
       "pooling": .string(poolingOrDefault.rawValue), "maxTokens": .integer(maxTokensOrDefault),
       "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
+      "normalize": normalize.map(JSONValue.bool) ?? .null,
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]
+    return json.object?.members ?? []
   }
 
-  /// The keys of a recipe, in the order of `json`.
-  public static var keys: [String] { MergeRecipe().json.object?.members.map(\.key) ?? [] }
+  /// All keys of recipes.
+  public static var keys: [String] { MergeRecipe().allMembers.map(\.key) }
 }

@@ -58,6 +58,8 @@ public struct MergeReport: Sendable {
   public var lineage: Lineage
   /// The digest of the merged tensors; `nil` while nothing is merged.
   public var digest: Digest?
+  /// How long the stages took, of a merge that has just ended.
+  public var timings: StageTimings?
   /// The document that was read, whose unknown keys are kept.
   private var rest = JSONObject()
 
@@ -98,7 +100,7 @@ public struct MergeReport: Sendable {
       guard let layer = LayerWeights(json: entry, models: count) else {
         throw failure("layers with a name, \(count) weights and similarities", entry)
       }
-      guard weightsAreSound(layer.weights) else {
+      guard weightsAreSound(layer.weights, ofLayerNamed: layer.layer.name) else {
         throw failure("weights of layer \(layer.layer.name) that sum to 1", entry["weights"])
       }
       return layer
@@ -141,6 +143,11 @@ public struct MergeReport: Sendable {
   ///
   /// - Throws: `Failure` when a layer of the model is missing.
   public func weights(blocks: Int, path: String) throws(Failure) -> [Layer: [Double]] {
+    guard layers.first?.layer != .whole else {
+      throw Failure(
+        .badData, operation: "read the weights", subject: path, expected: "weights of every layer",
+        got: "the same for all", advice: "Merge with recall merge --recipe \(path).")
+    }
     let weights = layers.byLayer
     let wanted = Layer.all(blocks: blocks)
     guard let missing = wanted.first(where: { weights[$0] == nil }) else {

@@ -14,6 +14,16 @@ extension MergeReport {
       let similarities = layer.similarity.scores(anchor: anchor)
       return [layer.layer.name] + (similarities + layer.weights).map { fixed($0, digits: 4) }
     }
+    guard layers.first?.layer != .whole else {
+      let rows = zip(labels, layers.first?.weights ?? []).map { [$0, fixed($1, digits: 4)] }
+      return """
+        models
+        \(names.joined(separator: "\n"))
+
+        weight w of each model, the same for all tensors
+        \(aligned(rows))
+        """
+    }
     return """
       models
       \(names.joined(separator: "\n"))

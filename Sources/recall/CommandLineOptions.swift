@@ -16,6 +16,8 @@ struct CommandOption: Sendable {
 struct ParsedOptions {
   /// The arguments that are neither options nor their values, in order; empty for commands that take none.
   private(set) var operands: [String] = []
+  /// The options that have a value, with it, in the order in which they were given.
+  private(set) var sequence: [(name: String, value: String)] = []
   private let command: String
   private var values: [String: [String]] = [:]
 
@@ -55,6 +57,7 @@ struct ParsedOptions {
         throw ParsedOptions.failure(command, option.name, expected: "the option once", got: "it again")
       }
       values[option.name, default: []].append(value)
+      sequence.append((option.name, value))
     }
   }
 
@@ -93,29 +96,4 @@ struct ParsedOptions {
     Failure(
       .usage, operation: "run recall \(command)", subject: subject, expected: expected, got: got, advice: advice)
   }
-}
-
-/// The candidate that differs least from a word, when it is near enough to be what was meant.
-func nearest(to word: String, among candidates: [String]) -> String? {
-  let distances = candidates.map { (candidate: $0, distance: editDistance(word, $0)) }
-  guard let best = distances.min(by: { $0.distance < $1.distance }), best.distance <= max(2, word.count / 3) else {
-    return nil
-  }
-  return best.candidate
-}
-
-/// How many letters have to be inserted, removed or replaced to turn one word into the other (Levenshtein).
-private func editDistance(_ left: String, _ right: String) -> Int {
-  let right = Array(right)
-  var row = Array(0...right.count)
-  for (i, letter) in left.enumerated() {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for j in right.indices {
-      let replaced = diagonal + (letter == right[j] ? 0 : 1)
-      diagonal = row[j + 1]
-      row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
-    }
-  }
-  return row[right.count]
 }

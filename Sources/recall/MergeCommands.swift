@@ -10,7 +10,8 @@ extension Command {
   static let merge = Command(
     name: "merge", summary: "merges fine-tuned models into one",
     options: [
-      RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.base, RecipeOptions.typicalFrom,
+      RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.weight, RecipeOptions.normalize,
+      RecipeOptions.base, RecipeOptions.typicalFrom,
     ] + RecipeOptions.selection + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
       CommonOptions.overwrite, CommonOptions.resume,
@@ -18,6 +19,8 @@ extension Command {
     ] + CommonOptions.execution
   ) { options in
     let recipe = try RecipeOptions.recipe(from: options)
+    try RecipeOptions.checkUse(of: options, by: recipe)
+    let method = try MergeMethods.named(recipe.method)
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
     let printer = try ProgressPrinter(options)
@@ -26,7 +29,7 @@ extension Command {
       let target = options.value("--output")
       try printLine(
         try await device.open(telling: printer).queue.perform { backend in
-          try MergePlan(recipe, memoryBudget: memory, output: target, on: backend).text
+          try method.plan(recipe, output: target, memoryBudget: memory, on: backend)
         })
       return
     }
@@ -38,13 +41,14 @@ extension Command {
     let signals = StopSignals(output: output)
     let stop = signals.request
     let outcome = try await device.open(telling: printer).queue.perform { backend in
-      try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
-        .merge(into: output, overwrite: overwrite, resume: resume, stop: stop)
+      let target = MergeTarget(output, overwrite: overwrite, resume: resume, stop: stop)
+      return try method.merge(recipe, into: target, memoryBudget: memory, on: backend, progress: progress)
     }
     printer.finish()
     printer.warn(outcome.report.warnings)
     let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
     try printLine(outcome.report.table)
+    if let timings = outcome.report.timings { try printLine("\n\(timings.text)") }
     try printLine(
       outcome.state == .finishedBefore
         ? "\n\(absolutePath(output)) was finished before by the same recipe; nothing is left to do."

@@ -9,10 +9,17 @@ enum RecipeOptions {
   static let recipe = CommandOption(
     name: "--recipe", placeholder: "FILE", help: "a JSON recipe, as recall.json keeps it; options outrank it")
   static let method = CommandOption(
-    name: "--method", placeholder: "recall", help: "how to merge; this build has the method of the paper")
+    name: "--method", placeholder: MergeMethods.all.map(\.name).joined(separator: "|"),
+    help: "how to merge (default: \(MergeMethods.standard)): "
+      + MergeMethods.all.map { "\($0.name), \($0.summary)" }.joined(separator: "; "))
   static let anchor = CommandOption(
     name: "--anchor", placeholder: "DIR", help: "the newly fine-tuned model, which the others are compared with")
   static let model = CommandOption(name: "--model", placeholder: "DIR", help: "another model; repeats", repeats: true)
+  static let weight = CommandOption(
+    name: "--weight", placeholder: "W",
+    help: "the weight of the --model before it, for methods whose weights are given (default: 1/K)", repeats: true)
+  static let normalize = CommandOption(
+    name: "--normalize", placeholder: "true|false", help: "divide the given weights by their sum (default: true)")
   static let base = CommandOption(
     name: "--base", placeholder: "DIR", help: "the model all were fine-tuned from; stands in for a missing anchor")
   static let typicalFrom = CommandOption(
@@ -56,9 +63,10 @@ enum RecipeOptions {
   static func recipe(from options: ParsedOptions) throws(Failure) -> MergeRecipe {
     var recipe = MergeRecipe()
     if let path = options.value("--recipe") { try read(path, into: &recipe) }
-    _ = try options.parsed("--method", "recall", method)
+    if let name = options.value("--method") { recipe.method = try MergeMethods.named(name).name }
     if let anchor = options.value("--anchor") { recipe.anchor = anchor }
-    if options.has("--model") { recipe.models = options.all("--model") }
+    if options.has("--model") || options.has("--weight") { try readModels(options, into: &recipe) }
+    try set(&recipe, \.normalize, options.parsed("--normalize", "true or false") { Bool($0) })
     if let base = options.value("--base") { recipe.base = base }
     if let typicalFrom = options.value("--typical-from") { recipe.typicalFrom = typicalFrom }
     if let samples = options.value("--samples") { recipe.samples = absolutePath(samples) }
@@ -89,6 +97,55 @@ enum RecipeOptions {
     return recipe
   }
 
+  /// Reads the models, and the weights behind them.
+  private static func readModels(_ options: ParsedOptions, into recipe: inout MergeRecipe) throws(Failure) {
+    recipe.models = []
+    recipe.weights = []
+    for (name, value) in options.sequence {
+      switch name {
+      case "--model":
+        recipe.models.append(value)
+        recipe.weights.append(nil)
+      case "--weight":
+        guard let weight = weight(value) else {
+          throw weightFailure(expected: "a finite number", got: "\"\(value)\"")
+        }
+        guard let last = recipe.weights.indices.last, recipe.weights[last] == nil else {
+          throw weightFailure(expected: "one behind a --model", got: "\(value) behind none")
+        }
+        recipe.weights[last] = weight
+      default: break
+      }
+    }
+  }
+
+  private static func weightFailure(expected: String, got: String) -> Failure {
+    Failure(
+      .usage, operation: "read the weights", subject: "--weight", expected: expected, got: got,
+      advice: "Every --weight belongs to the --model before it.")
+  }
+
+  /// Makes sure that the method has a use for what was asked for.
+  ///
+  /// - Throws: `Failure` of category `usage` that names the option.
+  static func checkUse(of options: ParsedOptions, by recipe: MergeRecipe) throws(Failure) {
+    let method = try MergeMethods.named(recipe.method)
+    let all = [anchor, base, typicalFrom] + selection + weighing + [normalize]
+    for option in all where options.has(option.name) {
+      guard !method.recipeKeys.contains(key(of: option)) else { continue }
+      throw Failure(
+        .usage, operation: "merge", subject: option.name, expected: "an option of --method \(method.name)",
+        got: "one that it has no use for",
+        advice: option.name == anchor.name ? "Give every model with --model." : "Leave it out.")
+    }
+  }
+
+  /// The key in recipes: `--max-tokens` is `maxTokens`.
+  private static func key(of option: CommandOption) -> String {
+    let words = option.name.dropFirst(2).split(separator: "-")
+    return words.enumerated().map { $0 == 0 ? String($1) : $1.prefix(1).uppercased() + $1.dropFirst() }.joined()
+  }
+
   private static func set<Value>(
     _ recipe: inout MergeRecipe, _ path: WritableKeyPath<MergeRecipe, Value>, _ value: Value?
   ) { if let value { recipe[keyPath: path] = value } }
@@ -106,6 +163,7 @@ enum RecipeOptions {
     guard let object = json.object else {
       throw failure(path, "the document", expected: "a JSON object", got: json.kind)
     }
+    let method = try object["method"]?.string.map { name throws(Failure) in try MergeMethods.named(name) }
     for member in object.members {
       guard MergeRecipe.keys.contains(member.key) else {
         let meant = nearest(to: member.key, among: MergeRecipe.keys)
@@ -114,6 +172,11 @@ enum RecipeOptions {
           got: "an unknown one", advice: meant.map { "Did you mean \"\($0)\"?" } ?? "")
       }
       guard !member.value.isNull else { continue }
+      if let method, member.key != "method", !method.recipeKeys.contains(member.key) {
+        throw failure(
+          path, "the key \"\(member.key)\"", expected: "keys of the method \(method.name)",
+          got: "one that it has no use for")
+      }
       try apply(member, path: path, to: &recipe)
     }
   }
@@ -128,12 +191,16 @@ enum RecipeOptions {
       return value
     }
     switch member.key {
-    case "method": _ = try value("\"recall\"") { $0.string.flatMap(method) }
+    case "method":
+      recipe.method = try MergeMethods.named(try value("one of \(MergeMethods.names)", \.string)).name
     case "anchor": recipe.anchor = try value("a path", \.string)
     case "models":
-      recipe.models = try value("a list of paths") {
-        $0.array.flatMap { $0.contains { $0.string == nil } ? nil : $0.compactMap(\.string) }
+      let entries = try value("a list of paths, or of objects with path and weight") { json -> [(String, Double?)]? in
+        json.array?.map(modelEntry).reduce([]) { list, entry in entry.flatMap { entry in list.map { $0 + [entry] } } }
       }
+      recipe.models = entries.map(\.0)
+      recipe.weights = entries.map(\.1)
+    case "normalize": recipe.normalize = try value("true or false", \.bool)
     case "base": recipe.base = try value("a path", \.string)
     case "typicalFrom": recipe.typicalFrom = try value("a path", \.string)
     case "samples": recipe.samples = absolutePath(try value("a path", \.string))
@@ -176,7 +243,17 @@ enum RecipeOptions {
 
   // MARK: Values
 
-  private static func method(_ text: String) -> String? { text == "recall" ? text : nil }
+  /// A model of a recipe: its path, or an object with path and weight and nothing else.
+  private static func modelEntry(_ json: JSONValue) -> (String, Double?)? {
+    if let path = json.string { return (path, nil) }
+    guard let object = json.object, let path = object["path"]?.string,
+      object.members.allSatisfy({ ["path", "weight"].contains($0.key) })
+    else { return nil }
+    guard let weight = object["weight"] else { return (path, nil) }
+    return weight.double.flatMap { $0.isFinite ? (path, $0) : nil }
+  }
+
+  private static func weight(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
 
   /// A whole number above 0.
   static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }

@@ -100,8 +100,7 @@ public struct FusionPlan: Sendable {
     guard !LayerAssignment.isRotaryTable(tensor.name) else {
       return PlannedTensor(layout: tensor, rule: .copied(.rotaryTable), sources: original)
     }
-    let layer = assignment?.layer(of: tensor.name)
-    guard layer != nil || assignment == nil else {
+    guard let layer = assignment.map({ $0.layer(of: tensor.name) }) ?? .whole else {
       throw Failure(
         .badData, operation: "plan the fusion", subject: "tensor \(tensor.name)", expected: "a tensor of some layer",
         got: "one of none")

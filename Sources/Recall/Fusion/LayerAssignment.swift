@@ -1,7 +1,7 @@
 /// What happens to a tensor of the output.
 public enum TensorRule: Sendable, Equatable {
-  /// Fused with the weights of a layer; `nil` where the weights are the same for all tensors.
-  case fused(Layer?)
+  /// Fused with the weights of a layer.
+  case fused(Layer)
   /// Copied from the model that gives shard layout and configuration, for the reason named.
   case copied(CopyReason)
 }

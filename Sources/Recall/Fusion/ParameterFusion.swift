@@ -46,16 +46,16 @@ public final class ParameterFusion {
   ///
   /// - Parameters:
   ///   - tensors: Planned tensors whose rule is `fused`.
-  ///   - weights: The weights, one per model in canonical order.
+  ///   - weights: The weights of each of their layers, one per model in canonical order.
   ///   - resident: The tensors of each model that are on the device; may be empty.
   /// - Throws: `Failure` that names model and tensor when a value is not finite, or when reading or writing fails;
   ///   `DeviceError`.
-  public func fuse(_ tensors: [PlannedTensor], weights: FusionWeights, resident: [ResidentTensors] = []) throws {
+  public func fuse(_ tensors: [PlannedTensor], weights: [Layer: [Double]], resident: [ResidentTensors] = []) throws {
     var streamed: [PlannedTensor] = []
     for tensor in tensors where try output.awaits(tensor) {
       let inputs = zip(tensor.sources, resident).compactMap { source, resident in resident[source.name] }
       if inputs.count == plan.models.count {
-        try residentPieces.fuse(tensor, inputs: inputs, weights: weights.weights(of: tensor))
+        try residentPieces.fuse(tensor, inputs: inputs, weights: floats(weights, of: tensor))
       } else {
         streamed.append(tensor)
       }
@@ -63,7 +63,7 @@ public final class ParameterFusion {
     try stream(streamed, weights: weights)
   }
 
-  private func stream(_ tensors: [PlannedTensor], weights: FusionWeights) throws {
+  private func stream(_ tensors: [PlannedTensor], weights: [Layer: [Double]]) throws {
     guard !tensors.isEmpty else { return }
     if slots.isEmpty {
       slots = try (0..<ring.slots).map { _ throws(DeviceError) in
@@ -74,7 +74,7 @@ public final class ParameterFusion {
     }
     let pieces = ring.pieces(of: tensors)
     let stream = PieceStream(
-      plan, pieces: pieces, weights: try pieces.map { piece throws(Failure) in try weights.weights(of: piece.tensor) },
+      plan, pieces: pieces, weights: try pieces.map { piece throws(Failure) in try floats(weights, of: piece.tensor) },
       slots: slots, digests: digests, waits: waits, output: output)
     try stream.run(on: backend)
   }
@@ -91,32 +91,17 @@ public final class ParameterFusion {
     }
   }
 
+  /// The weights of a tensor as they enter the sum.
+  private func floats(_ weights: [Layer: [Double]], of tensor: PlannedTensor) throws(Failure) -> [Float] {
+    if case .fused(let layer) = tensor.rule, let weights = weights[layer] { return weights.map(Float.init) }
+    throw Failure(
+      .internalError, operation: "fuse", subject: tensor.layout.name, expected: "weights of its layer", got: "none")
+  }
+
   /// Waits until everything is with the writer.
   ///
   /// - Throws: The first failure of a write.
   public func finish() throws { try residentPieces.finish() }
-}
-
-/// The weights of the models in a fusion.
-public enum FusionWeights: Sendable {
-  /// Weights of their own for every layer.
-  case byLayer([Layer: [Double]])
-  /// The same weights for all tensors.
-  case everywhere([Double])
-
-  /// The weights of a tensor, as they enter the sum.
-  ///
-  /// - Throws: `Failure` when there are none.
-  func weights(of tensor: PlannedTensor) throws(Failure) -> [Float] {
-    switch (self, tensor.rule) {
-    case (.everywhere(let weights), .fused): return weights.map(Float.init)
-    case (.byLayer(let weights), .fused(let layer?)):
-      if let weights = weights[layer] { return weights.map(Float.init) }
-    default: break
-    }
-    throw Failure(
-      .internalError, operation: "fuse", subject: tensor.layout.name, expected: "weights of its layer", got: "none")
-  }
 }
 
 /// Where tensors go; their pieces come in order and one at a time.

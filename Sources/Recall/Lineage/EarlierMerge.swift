@@ -70,7 +70,7 @@ public struct EarlierMerge: Sendable {
       guard let name = entry["name"]?.string, weights.count == count else {
         throw failure("layers with a name and \(count) weights", entry)
       }
-      guard weightsAreSound(weights) else {
+      guard weightsAreSound(weights, ofLayerNamed: name) else {
         throw failure("weights of layer \(name) that sum to 1", entry["weights"])
       }
       return (name, weights)
@@ -81,7 +81,8 @@ public struct EarlierMerge: Sendable {
   }
 }
 
-/// Whether numbers are the shares of a whole.
-func weightsAreSound(_ weights: [Double]) -> Bool {
-  weights.allSatisfy { $0 >= 0 } && abs(weights.reduce(0, +) - 1) < 1e-6
+/// Whether the weights of a layer can be: what follows from similarities are shares of a whole, what a user gives for all
+/// layers is anything.
+func weightsAreSound(_ weights: [Double], ofLayerNamed name: String) -> Bool {
+  name == Layer.whole.name || weights.allSatisfy { $0 >= 0 } && abs(weights.reduce(0, +) - 1) < 1e-6
 }

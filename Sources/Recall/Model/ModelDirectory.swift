@@ -2,6 +2,7 @@ import Checkpoint
 import Diagnostics
 import Foundation
 import JSON
+import Tokenization
 
 /// A model directory that has been opened and not understood: tensors by name, and a configuration that is only copied.
 ///
@@ -54,5 +55,36 @@ public final class ModelDirectory: Sendable {
       ModelDirectory.embeddings.contains { tensor.name == $0 || tensor.name.hasSuffix(".\($0)") }
     }
     return candidates.count == 1 ? candidates[0] : nil
+  }
+
+  // MARK: The tokenizer
+
+  /// Says in words how the tokenizer differs from that of another model; `nil` when both give the same tokens, or when one
+  /// of the models has no tokenizer.json.
+  ///
+  /// Tokenizers of kinds that Recall does not run are compared by their vocabularies, as documents.
+  ///
+  /// - Throws: `Failure` when a tokenizer.json cannot be read.
+  func tokenizerDifference(from other: ModelDirectory) throws(Failure) -> String? {
+    guard let ours = try tokenizerText, let theirs = try other.tokenizerText, ours != theirs else { return nil }
+    let (left, right) = (try tokenizerJSON(ours), try other.tokenizerJSON(theirs))
+    let known = [(left, path), (right, other.path)].compactMap { try? Tokenizer(json: $0, subject: $1) }
+    if known.count == 2 { return known[0].difference(from: known[1]) }
+    for key in ["model", "added_tokens"] where left[key]?.compact != right[key]?.compact {
+      return "another \"\(key)\" in tokenizer.json"
+    }
+    return nil
+  }
+
+  private var tokenizerPath: String { "\(path)/tokenizer.json" }
+
+  private var tokenizerText: [UInt8]? {
+    get throws(Failure) {
+      FileManager.default.fileExists(atPath: tokenizerPath) ? try readFile(tokenizerPath) : nil
+    }
+  }
+
+  private func tokenizerJSON(_ text: [UInt8]) throws(Failure) -> JSONValue {
+    try JSONValue(parsing: text, from: tokenizerPath, operation: "read the tokenizer")
   }
 }

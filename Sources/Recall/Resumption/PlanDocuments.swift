@@ -10,8 +10,8 @@ extension MergePlan {
   func document() throws(Failure) -> JSONValue {
     [
       "command": "merge", "recipe": recipeAsUsed,
-      "models": .array(try inputs.models.map { model throws(Failure) in try model.identity() }),
-      "reference": try inputs.reference.identity(),
+      "models": .array(try inputs.models.map { model throws(Failure) in try model.directory.identity() }),
+      "reference": try inputs.reference.directory.identity(),
       "samples": ["path": .string(pool.file.path), "digest": .string("\(try fileDigest(pool.file.path))")],
     ]
   }
@@ -44,9 +44,33 @@ extension MergePlan {
   }
 }
 
-extension Model {
+extension WeightsOnlyPlan {
+  /// Everything that the bytes of the output depend on: a leftover of another document is not taken up.
+  ///
+  /// - Throws: `Failure` when a small file cannot be read.
+  func document() throws(Failure) -> JSONValue {
+    [
+      "command": "merge", "recipe": recipe.json,
+      "models": .array(try models.map { model throws(Failure) in try model.identity() }),
+      "reference": try fusion.reference.identity(),
+    ]
+  }
+
+  /// The report of an output that an earlier run of the same recipe finished; `nil` when there is none.
+  ///
+  /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
+  func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
+    try MergeReport.finished(at: output, overwrite: overwrite) { report in
+      let changed = zip(report.models, digests).first { $1.known != nil && $1.known != $0.digest }
+      return recipe.json.firstDifference(from: report.recipe, at: "recipe")
+        ?? changed.map { "\($0.0.path) has changed since" }
+    }
+  }
+}
+
+extension ModelDirectory {
   /// What changes whenever a file that a merge reads from the model is written or replaced.
-  fileprivate func identity() throws(Failure) -> JSONValue {
+  func identity() throws(Failure) -> JSONValue {
     let small = ["config.json", "tokenizer.json"].filter { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
     let digests = try small.map { name throws(Failure) in
       (name, JSONValue.string("\(try fileDigest("\(path)/\(name)"))"))

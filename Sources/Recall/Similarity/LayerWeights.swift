@@ -6,9 +6,9 @@ import JSON
 public struct LayerWeights: Sendable, Equatable {
   /// The layer.
   public var layer: Layer
-  /// `S_ij`, models in canonical order.
+  /// `S_ij`, models in canonical order; empty for methods that compare nothing.
   public var similarity: InterModelSimilarity
-  /// `w_i`, in the same order; they sum to 1.
+  /// `w_i`, in the same order; those that follow from similarities sum to 1.
   public var weights: [Double]
   /// The similarity of models whose representations had nothing in common, under the same σ; `nil` where no σ was found.
   public var unrelated: Double?
@@ -22,11 +22,15 @@ public struct LayerWeights: Sendable, Equatable {
   }
 
   /// Reads the entry of recall.json; `nil` when it lacks a name or is not of this number of models.
-  init?(json: JSONValue, models count: Int) {
+  ///
+  /// - Parameters:
+  ///   - json: The entry.
+  ///   - count: The number of models.
+  public init?(json: JSONValue, models count: Int) {
     let weights = json["weights"]?.array?.compactMap(\.double) ?? []
     let similarity = json["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
     guard let layer = json["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
-      similarity.allSatisfy({ $0.count == count }), similarity.count == count
+      similarity.allSatisfy({ $0.count == count }), similarity.count == (layer == .whole ? 0 : count)
     else { return nil }
     self.init(
       layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights,

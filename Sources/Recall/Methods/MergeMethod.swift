@@ -1,0 +1,100 @@
+import Compute
+import Diagnostics
+
+/// Where a merge goes, and what becomes of what is there.
+public struct MergeTarget: Sendable {
+  /// The directory to be created.
+  public let output: String
+  /// Whether it may replace one that exists.
+  public let overwrite: Bool
+  /// Whether the leftover of a run that was stopped is taken up.
+  public let resume: Bool
+  /// Ends the merge early, with what is finished saved.
+  public let stop: StopRequest
+
+  /// Describes a target.
+  public init(_ output: String, overwrite: Bool = false, resume: Bool = false, stop: StopRequest = StopRequest()) {
+    self.output = output
+    self.overwrite = overwrite
+    self.resume = resume
+    self.stop = stop
+  }
+}
+
+/// A way to merge: how the weights of models are found and what is done with them.
+///
+/// A method is one file beside this one and an entry in `all`; command line, recipes and help follow from it.
+public protocol MergeMethod: Sendable {
+  /// The name in `--method` and recipes.
+  var name: String { get }
+  /// What it does, in a few words.
+  var summary: String { get }
+  /// The keys of a recipe that it uses; others are refused.
+  var recipeKeys: [String] { get }
+
+  /// Describes what a merge would do, found without reading an element.
+  ///
+  /// - Throws: `Failure` or `DeviceError`, the same as the merge would.
+  func plan(_ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend) throws -> String
+
+  /// Merges into a directory.
+  ///
+  /// - Throws: `Failure` or `DeviceError`; then nothing new stands under the name of the output.
+  func merge(
+    _ recipe: MergeRecipe, into target: MergeTarget, memoryBudget: Int?, on backend: any ComputeBackend,
+    progress: MergeProgress
+  ) throws -> MergeOutcome
+}
+
+/// The methods of this build.
+public enum MergeMethods {
+  /// All methods; the first is the default.
+  public static let all: [any MergeMethod] = [RecallMethod(), LinearMethod()]
+
+  /// The name of the default.
+  public static var standard: String { all[0].name }
+
+  /// The names as a user reads them.
+  public static var names: String { all.map(\.name).joined(separator: ", ") }
+
+  /// The method of a name.
+  ///
+  /// - Throws: `Failure` of category `usage` that names the nearest method.
+  public static func named(_ name: String) throws(Failure) -> any MergeMethod {
+    if let method = all.first(where: { $0.name == name }) { return method }
+    throw Failure(
+      .usage, operation: "read the recipe", subject: "--method", expected: "one of \(names)", got: "\"\(name)\"",
+      advice: nearest(to: name, among: all.map(\.name)).map { "Did you mean \($0)?" } ?? "")
+  }
+}
+
+/// A method whose weights are given and need no hidden states: it streams from the inputs to the output, and models of any
+/// architecture will do.
+public protocol WeightsOnlyMethod: MergeMethod {
+  /// The weight of each model in the sum.
+  ///
+  /// - Parameters:
+  ///   - given: What the recipe gives, model by model; `nil` where it gives nothing.
+  ///   - recipe: The recipe.
+  /// - Returns: One weight per model, as it enters the sum.
+  /// - Throws: `Failure` of category `usage` for weights that make no sense.
+  func weights(given: [Double?], recipe: MergeRecipe) throws(Failure) -> [Double]
+}
+
+extension WeightsOnlyMethod {
+  /// Describes what the merge would do.
+  public func plan(
+    _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
+  ) throws -> String {
+    try WeightsOnlyPlan(recipe, method: self, output: output, memoryBudget: memoryBudget, on: backend).text
+  }
+
+  /// Merges chunk by chunk.
+  public func merge(
+    _ recipe: MergeRecipe, into target: MergeTarget, memoryBudget: Int?, on backend: any ComputeBackend,
+    progress: MergeProgress
+  ) throws -> MergeOutcome {
+    try WeightsOnlyMerge(recipe, method: self, memoryBudget: memoryBudget, on: backend, progress: progress)
+      .merge(into: target)
+  }
+}

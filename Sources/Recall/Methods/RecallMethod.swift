@@ -1,0 +1,33 @@
+import Compute
+
+/// The method of the paper: weights that follow, layer by layer, from hidden states over typical samples.
+public struct RecallMethod: MergeMethod {
+  /// The name in `--method` and recipes.
+  public let name = "recall"
+  /// What it does, in a few words.
+  public let summary = "weights of every layer from hidden states over typical samples (the paper's)"
+  /// The keys of a recipe that it uses.
+  public let recipeKeys = [
+    "anchor", "models", "base", "typicalFrom", "samples", "typical", "clusterLayer", "pooling", "maxTokens", "distance",
+    "bandwidth", "temperature", "seed", "requireSimilarity", "dtype", "allowNonFinite",
+  ]
+
+  /// The method, which has no state.
+  public init() {}
+
+  /// Describes what the merge would do.
+  public func plan(
+    _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
+  ) throws -> String {
+    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend).text
+  }
+
+  /// Merges layer by layer.
+  public func merge(
+    _ recipe: MergeRecipe, into target: MergeTarget, memoryBudget: Int?, on backend: any ComputeBackend,
+    progress: MergeProgress
+  ) throws -> MergeOutcome {
+    try HierarchicalMerge(recipe, memoryBudget: memoryBudget, on: backend, progress: progress)
+      .merge(into: target.output, overwrite: target.overwrite, resume: target.resume, stop: target.stop)
+  }
+}
