@@ -18,7 +18,7 @@ struct RecallCommand {
   static let version = "0.1.0"
 
   static let commands: [Command] = [
-    .merge, .select, .extract, .weigh, .fuse, .compare, .tokenize, .inspect, .devices, .conform,
+    .merge, .select, .extract, .weigh, .fuse, .compare, .verify, .tokenize, .inspect, .devices, .conform,
   ]
 
   static func main() async {
