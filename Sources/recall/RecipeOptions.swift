@@ -21,7 +21,10 @@ enum RecipeOptions {
   static let normalize = CommandOption(
     name: "--normalize", placeholder: "true|false", help: "divide the given weights by their sum (default: true)")
   static let base = CommandOption(
-    name: "--base", placeholder: "DIR", help: "the model all were fine-tuned from; stands in for a missing anchor")
+    name: "--base", placeholder: "DIR",
+    help: "the model all were fine-tuned from; the base of adapters; stands in for a missing anchor")
+  static let adapterBase = CommandOption(
+    name: "--base", placeholder: "DIR", help: "the base of an adapter")
   static let typicalFrom = CommandOption(
     name: "--typical-from", placeholder: "DIR", help: "the model that selects the samples without anchor and base")
   static let samples = CommandOption(
