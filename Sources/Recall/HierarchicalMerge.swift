@@ -181,7 +181,7 @@ public struct HierarchicalMerge {
   /// - Returns: The samples and how they were found.
   /// - Throws: `Failure` or `DeviceError`.
   public func select(model path: String, scratchDirectory: String) throws -> TypicalSamples {
-    let model = try Model(directory: path)
+    let model = try Model(directory: path, base: recipe.base)
     let pool = try Pool(recipe: recipe, reference: model, models: [model])
     try pool.checkSelection(recipe, model: model)
     guard pool.file.selection == nil else {
@@ -199,11 +199,11 @@ public struct HierarchicalMerge {
   ///
   /// - Throws: `Failure` or `DeviceError`.
   public func extract(model path: String) throws -> HiddenStateFile {
-    let model = try Model(directory: path)
+    let model = try Model(directory: path, base: recipe.base)
     let pool = try Pool(recipe: recipe, reference: model, models: [model])
     let stateBudget = try stateBudget(of: model, over: pool)
     let digest = ModelDigester(model.directory)
-    let history = try ModelHistory(ofModelAt: model.path)
+    let history = try ModelHistory(of: model.directory)
     let names = Layer.all(blocks: model.configuration.blockCount)
     let width = model.configuration.hiddenSize
     let passes = SampleBatches.passes(
@@ -223,10 +223,9 @@ public struct HierarchicalMerge {
     let layers = zip(names, values).map { layer, values in
       LayerRepresentation(layer: layer, samples: pool.samples.count, width: width, values: values)
     }
-    let actual = try digest.finish()
-    try history?.check(actual)
+    try history?.check(digest.checkpointDigest())
     return HiddenStateFile(
-      model: model.path, digest: actual, pooling: pool.pooling, maxTokens: pool.maxTokens,
+      source: try .init(model.directory, isAnchor: false, digest), pooling: pool.pooling, maxTokens: pool.maxTokens,
       selection: pool.file.selection, samples: pool.samples.map(\.sample), layers: layers,
       lineage: history?.lineage ?? Lineage())
   }
@@ -273,6 +272,7 @@ public struct HierarchicalMerge {
     var used = recipe.asUsed(with: reference.selection, samples: reference.samples.count)
     used.anchor = anchor?.model
     used.models = others.map(\.model)
+    used.base = extracts.lazy.compactMap(\.source.base).first?.path
     used.pooling = reference.pooling
     used.maxTokens = reference.maxTokens
     // Without an anchor, fusion takes layout and configuration from the model that selected the samples.
@@ -283,7 +283,11 @@ public struct HierarchicalMerge {
     for extract in extracts { lineage.add(extract.lineage) }
     return MergeReport(
       recipe: used.json,
-      models: files.map { .init(path: $0.file.model, isAnchor: $0.isAnchor, digest: $0.file.digest) },
+      models: files.map { file in
+        var model = file.file.source
+        model.isAnchor = file.isAnchor
+        return model
+      },
       samples: reference.samples, selectedBy: reference.selection?.model ?? reference.model, layers: layers,
       lineage: lineage)
   }

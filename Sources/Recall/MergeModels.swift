@@ -27,8 +27,8 @@ public struct MergeModels: Sendable {
         .usage, operation: "merge", subject: "--model", expected: "at least one model beside the anchor", got: "none")
     }
     var opened: [(model: Model, isAnchor: Bool)] = []
-    if let anchor = recipe.anchor { opened.append((try Model(directory: anchor), true)) }
-    for path in recipe.models { opened.append((try Model(directory: path), false)) }
+    if let anchor = recipe.anchor { opened.append((try Model(directory: anchor, base: recipe.base), true)) }
+    for path in recipe.models { opened.append((try Model(directory: path, base: recipe.base), false)) }
     guard opened.count > 1 else {
       throw Failure(
         .usage, operation: "merge", subject: "--model", expected: "at least two models", got: "one",
@@ -49,7 +49,7 @@ public struct MergeModels: Sendable {
     if let anchor {
       reference = models[anchor]
     } else if let path = recipe.base ?? recipe.typicalFrom {
-      let reference = try Model(directory: path)
+      let reference = try Model(directory: path, base: recipe.base)
       self.reference = models.first { $0.path == reference.path } ?? reference
     } else {
       throw Failure(
@@ -59,7 +59,7 @@ public struct MergeModels: Sendable {
     }
     digests = models.map { ModelDigester($0.directory) }
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    histories = try models.map { model throws(Failure) in try ModelHistory(ofModelAt: model.path) }
+    histories = try models.map { model throws(Failure) in try ModelHistory(of: model.directory) }
   }
 
   /// How many layers are compared: the embedding, the blocks and the head.
@@ -71,9 +71,8 @@ public struct MergeModels: Sendable {
   func merged() throws(Failure) -> [MergeReport.MergedModel] {
     var merged: [MergeReport.MergedModel] = []
     for (index, model) in models.enumerated() {
-      let digest = try digests[index].finish()
-      try histories[index]?.check(digest)
-      merged.append(.init(path: model.path, isAnchor: index == anchor, digest: digest))
+      try histories[index]?.check(digests[index].checkpointDigest())
+      merged.append(try .init(model.directory, isAnchor: index == anchor, digests[index]))
     }
     return merged
   }
@@ -141,9 +140,12 @@ extension MergeModels {
   ///   - report: The weights, and where the models were.
   ///   - path: The report's file, for errors.
   ///   - moved: Where models are now; matched by path, else by directory name. Empty when none has moved.
+  ///   - base: Where the base of adapters is now; `nil` when it has not moved.
   /// - Returns: The models.
   /// - Throws: `Failure` for a model that cannot be found or opened, and for a place that is no model of the report.
-  static func open(_ report: MergeReport, from path: String, moved: [String]) throws(Failure) -> [Model] {
+  static func open(
+    _ report: MergeReport, from path: String, moved: [String], base: String?
+  ) throws(Failure) -> [Model] {
     let places = try report.models.map { model throws(Failure) in
       try relocated(model.path, candidates: moved, report: path)
     }
@@ -151,7 +153,11 @@ extension MergeModels {
       throw Failure(
         .usage, operation: "fuse", subject: "--model", expected: "only models of \(path)", got: stranger)
     }
-    return try places.map { place throws(Failure) in try Model(directory: place) }
+    var opened: [Model] = []
+    for (place, model) in zip(places, report.models) {
+      opened.append(try Model(directory: place, base: base ?? model.base?.path))
+    }
+    return opened
   }
 
   private static func relocated(_ path: String, candidates: [String], report: String) throws(Failure) -> String {

@@ -26,8 +26,8 @@ struct MergeOutput {
   /// Writes configuration, companions, model card and report, and gives the directory its name.
   func finish(_ report: MergeReport, timings: StageTimings) throws(Failure) {
     if let configuration { try writer.addFile("config.json", bytes: Array((configuration.formatted + "\n").utf8)) }
-    for name in MergeOutput.companions where FileManager.default.fileExists(atPath: "\(plan.reference.path)/\(name)") {
-      try writer.copyFile(from: "\(plan.reference.path)/\(name)", as: name)
+    for name in MergeOutput.companions {
+      if let path = plan.reference.file(name) { try writer.copyFile(from: path, as: name) }
     }
     try writer.addFile("README.md", bytes: Array(modelCard(report).utf8))
     try writer.addFile(MergePage.fileName, bytes: Array(report.page(isMerge: true).html.utf8))

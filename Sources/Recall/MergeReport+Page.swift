@@ -11,8 +11,7 @@ extension MergeReport {
     return MergePage(
       isMerge: isMerge,
       models: models.map { model in
-        let isMerged = lineage.merges.contains { $0.digest == model.digest }
-        return .init(path: model.path, isAnchor: model.isAnchor, note: isMerged ? "the result of an earlier merge" : "")
+        .init(path: model.path, isAnchor: model.isAnchor, note: note(on: model))
       },
       layers: layers.map { layer in
         .init(
@@ -34,6 +33,16 @@ extension MergeReport {
           samples: merge.typicalSamples.count)
       },
       warnings: warnings)
+  }
+
+  private func note(on model: MergedModel) -> String {
+    let isMerged = lineage.merges.contains { model.isMadeOf($0.digest) }
+    switch (model.base?.path, isMerged) {
+    case (let base?, false): return "an adapter of \(base)"
+    case (let base?, true): return "an adapter of \(base), the result of an earlier merge"
+    case (nil, true): return "the result of an earlier merge"
+    case (nil, false): return ""
+    }
   }
 
   /// The options that name files, or the same layer in two ways: a merge in stages has others than a merge in one go.

@@ -11,14 +11,48 @@ public struct MergeReport: Sendable {
     public var path: String
     /// Whether the others were compared with it.
     public var isAnchor: Bool
-    /// The digest of its tensors.
+    /// The digest of its tensors; of an adapter with its base, of both.
     public var digest: Digest
+    /// The base of an adapter: its absolute path and the digest of its tensors.
+    public var base: Base?
+
+    /// The base of an adapter.
+    public struct Base: Sendable {
+      /// The absolute path.
+      public var path: String
+      /// The digest of its tensors.
+      public var digest: Digest
+    }
 
     /// Describes a model.
-    public init(path: String, isAnchor: Bool, digest: Digest) {
+    public init(path: String, isAnchor: Bool, digest: Digest, base: Base? = nil) {
       self.path = path
       self.isAnchor = isAnchor
       self.digest = digest
+      self.base = base
+    }
+
+    /// Describes a model that was read.
+    ///
+    /// - Throws: `Failure` when what is missing of its digest cannot be read.
+    init(_ model: ModelDirectory, isAnchor: Bool, _ digester: ModelDigester) throws(Failure) {
+      path = model.path
+      self.isAnchor = isAnchor
+      digest = try digester.finish()
+      guard model.adapter != nil else { return }
+      base = Base(path: model.checkpoint.directory, digest: try digester.checkpointDigest())
+    }
+
+    /// Whether a digest is that of the model or of its base.
+    func isMadeOf(_ digest: Digest) -> Bool { self.digest == digest || base?.digest == digest }
+
+    /// The entry of the model in a document.
+    var json: JSONValue {
+      var members: [(String, JSONValue)] = [
+        ("path", .string(path)), ("anchor", .bool(isAnchor)), ("digest", .string("\(digest)")),
+      ]
+      if let base { members.append(("base", ["path": .string(base.path), "digest": .string("\(base.digest)")])) }
+      return .object(JSONObject(members))
     }
 
     /// Reads the `models` of a document.
@@ -34,7 +68,14 @@ public struct MergeReport: Sendable {
         guard let path = entry["path"]?.string, let digest = entry["digest"]?.string.flatMap({ Digest($0) }) else {
           throw failure(entry)
         }
-        models.append(MergedModel(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest))
+        let base = try entry["base"].flatMap { base throws(Failure) -> Base? in
+          guard !base.isNull else { return nil }
+          guard let path = base["path"]?.string, let digest = base["digest"]?.string.flatMap({ Digest($0) }) else {
+            throw failure(entry)
+          }
+          return Base(path: path, digest: digest)
+        }
+        models.append(.init(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest, base: base))
       }
       guard !models.isEmpty else { throw failure(json) }
       return models
@@ -120,8 +161,7 @@ public struct MergeReport: Sendable {
     var json = rest
     json["format"] = .string(MergeReport.format)
     json["recipe"] = recipe
-    json["models"] = .array(
-      models.map { ["path": .string($0.path), "anchor": .bool($0.isAnchor), "digest": .string("\($0.digest)")] })
+    json["models"] = .array(models.map(\.json))
     json["typicalSamples"] = .array(typicalSamples)
     json["layers"] = .array(layers.map(\.json))
     json["lineage"] = lineage.json

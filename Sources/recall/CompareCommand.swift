@@ -13,7 +13,8 @@ extension Command {
     options: [
       RecipeOptions.anchor,
       CommandOption(
-        name: "--base", placeholder: "DIR", help: "the model that selects the samples without an anchor (default: A)"),
+        name: "--base", placeholder: "DIR",
+        help: "the base of adapters; selects the samples without an anchor (default: A)"),
     ] + RecipeOptions.selection + RecipeOptions.weighing + [
       RecipeOptions.recipe,
       CommandOption(name: "--output", placeholder: "PAGE.html", help: "also writes the figures as a page to look at"),
@@ -22,7 +23,7 @@ extension Command {
   ) { options in
     var recipe = try RecipeOptions.recipe(from: options)
     if !options.operands.isEmpty { recipe.models = options.operands.map(absolutePath) }
-    let inputs = recipe.models + [recipe.anchor, recipe.samples].compactMap { $0 }
+    let inputs = recipe.models + [recipe.anchor, recipe.base, recipe.samples].compactMap { $0 }
     let output = try options.value("--output").map { _ throws(Failure) in
       try CommonOptions.outputFile(options, inputs: inputs)
     }

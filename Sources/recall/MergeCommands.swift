@@ -54,12 +54,15 @@ extension Command {
   /// The first stage.
   static let select = Command(
     name: "select", summary: "finds the typical samples of a pool",
-    options: [RecipeOptions.anchor] + RecipeOptions.selection + [CommonOptions.output, CommonOptions.overwrite]
+    options: [RecipeOptions.anchor, RecipeOptions.adapterBase] + RecipeOptions.selection + [
+      CommonOptions.output, CommonOptions.overwrite,
+    ]
       + CommonOptions.execution
   ) { options in
     let anchor = try options.required("--anchor")
     let recipe = try RecipeOptions.recipe(from: options)
-    let output = try CommonOptions.outputFile(options, inputs: [anchor] + [recipe.samples].compactMap { $0 })
+    let output = try CommonOptions.outputFile(
+      options, inputs: [anchor] + [recipe.base, recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
     let printer = try ProgressPrinter(options)
@@ -78,13 +81,15 @@ extension Command {
   static let extract = Command(
     name: "extract", summary: "runs one model over samples and keeps its representations",
     options: [
-      CommandOption(name: "--model", placeholder: "DIR", help: "the model to run"), RecipeOptions.samples,
-      RecipeOptions.pooling, RecipeOptions.maxTokens, CommonOptions.output, CommonOptions.overwrite,
+      CommandOption(name: "--model", placeholder: "DIR", help: "the model to run"), RecipeOptions.adapterBase,
+      RecipeOptions.samples, RecipeOptions.pooling, RecipeOptions.maxTokens, CommonOptions.output,
+      CommonOptions.overwrite,
     ] + CommonOptions.execution
   ) { options in
     let model = try options.required("--model")
     let recipe = try RecipeOptions.recipe(from: options)
-    let output = try CommonOptions.outputFile(options, inputs: [model] + [recipe.samples].compactMap { $0 })
+    let output = try CommonOptions.outputFile(
+      options, inputs: [model] + [recipe.base, recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
     let printer = try ProgressPrinter(options)

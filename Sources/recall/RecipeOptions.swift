@@ -14,7 +14,10 @@ enum RecipeOptions {
     name: "--anchor", placeholder: "DIR", help: "the newly fine-tuned model, which the others are compared with")
   static let model = CommandOption(name: "--model", placeholder: "DIR", help: "another model; repeats", repeats: true)
   static let base = CommandOption(
-    name: "--base", placeholder: "DIR", help: "the model all were fine-tuned from; stands in for a missing anchor")
+    name: "--base", placeholder: "DIR",
+    help: "the model all were fine-tuned from; the base of adapters; stands in for a missing anchor")
+  static let adapterBase = CommandOption(
+    name: "--base", placeholder: "DIR", help: "the base of an adapter")
   static let typicalFrom = CommandOption(
     name: "--typical-from", placeholder: "DIR", help: "the model that selects the samples without anchor and base")
   static let samples = CommandOption(

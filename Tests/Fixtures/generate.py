@@ -2,6 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "numpy==2.4.6",
+#   "peft==0.21.2",
 #   "safetensors==0.8.0",
 #   "scikit-learn==1.9.1",
 #   "tokenizers==0.23.3",
@@ -11,7 +12,7 @@
 # ///
 """Make every fixture beside this file again.
 
-    python Tests/Fixtures/generate.py [checkpoints representations evaluation siblings method fusion clustering]
+    python Tests/Fixtures/generate.py [checkpoints representations evaluation siblings method fusion clustering adapters]
 
 Without arguments all of them. Everything is seeded; with the versions above a second run writes the same bytes, but for
 the last bits of the representations, which depend on the kind of processor.
@@ -23,6 +24,7 @@ from pathlib import Path
 FIXTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(FIXTURES / "generator"))
 
+import adapters  # noqa: E402
 import checkpoints  # noqa: E402
 import clustering  # noqa: E402
 import evaluation  # noqa: E402
@@ -39,6 +41,7 @@ PARTS = {
     "method": method.write_all,
     "fusion": fusion.write_all,
     "clustering": clustering.write_all,
+    "adapters": adapters.write_all,
 }
 
 

@@ -86,7 +86,8 @@ public struct FusionPlan: Sendable {
 
   /// The bytes of all tensors that the output is made of, each counted once.
   public var inputByteCount: Int {
-    tensors.reduce(0) { $0 + $1.sources.reduce(0) { $0 + $1.byteRange.count } }
+    let adapters = models.reduce(0) { $0 + ($1.adapter?.factorByteCount ?? 0) }
+    return adapters + tensors.reduce(0) { $0 + $1.sources.reduce(0) { $0 + $1.byteRange.count } }
   }
 
   private static func plan(

@@ -15,8 +15,11 @@ public struct PieceRing: Sendable, Equatable {
   /// The bytes of one piece of the output.
   let outputByteCount: Int
 
+  /// The bytes that forming one piece of every adapted input takes.
+  private let formingByteCount: Int
+
   /// The host memory of all slots.
-  public var byteCount: Int { slots * (inputByteCount + outputByteCount) }
+  public var byteCount: Int { slots * (inputByteCount + outputByteCount + formingByteCount) }
 
   /// Elements that stay in a core's cache from reading to writing, with a few models of 16 bits.
   private static let elementsInCache = 1 << 18
@@ -61,6 +64,11 @@ public struct PieceRing: Sendable, Equatable {
     self.pieceElements = min(pieceElements, max(1, fused.map { $0.sources[0].elementCount }.max() ?? 1))
     inputByteCount = bitsIn / 8 * self.pieceElements + plan.models.count * PieceRing.alignment
     outputByteCount = bitsOut / 8 * self.pieceElements
+    let adapters = plan.models.filter { $0.adapter != nil }
+    let widest = bitsIn / 8 / max(1, plan.models.count)
+    formingByteCount = adapters.reduce(0) { [pieceElements = self.pieceElements] in
+      $0 + widest * pieceElements + AdaptedTensors.byteCount($1)
+    }
   }
 
   /// The pieces of tensors, in the order in which they are read: that of the output's files.

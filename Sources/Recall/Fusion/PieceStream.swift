@@ -102,7 +102,7 @@ final class PieceStream: Sendable {
     let piece = pieces[number]
     for (index, (source, place)) in zip(piece.tensor.sources, piece.places.ranges).enumerated() {
       try buffer.withMutableBytes(in: place) { destination throws(Failure) in
-        try plan.models[index].checkpoint.read(source, bytes: piece.bytes(of: source), into: &destination)
+        try plan.models[index].read(source, bytes: piece.bytes(of: source), into: &destination)
       }
       guard digests[index].isWanted else { continue }
       try schedule.inTurn(number, step: index) {

@@ -77,12 +77,3 @@ final class ResidentPieces {
     return (slots, device, counts)
   }
 }
-
-extension Matrix {
-  /// Consecutive elements, whatever the rows, as one row.
-  fileprivate func elements(_ range: Range<Int>) throws(DeviceError) -> Matrix {
-    try Matrix(
-      buffer, byteOffset: byteOffset + range.lowerBound * elementType.byteCount, rows: 1, columns: range.count,
-      elementType: elementType)
-  }
-}

@@ -33,10 +33,10 @@ public struct Lineage: Sendable {
         throw failure("every merge once", "\(merge.path) again")
       }
       let later = merges[(index + 1)...]
-      if let early = merge.models.first(where: { model in later.contains { $0.digest == model.digest } }) {
+      if let early = merge.models.first(where: { model in later.contains { model.isMadeOf($0.digest) } }) {
         throw failure("merges after those that they build on", "\(merge.path) before \(early.path)")
       }
-      guard (later.flatMap(\.models) + models).contains(where: { $0.digest == merge.digest }) else {
+      guard (later.flatMap(\.models) + models).contains(where: { $0.isMadeOf(merge.digest) }) else {
         throw failure("merges that lead to the models", "\(merge.path), which no later merge uses")
       }
     }
@@ -64,11 +64,11 @@ struct ModelHistory: Sendable {
   private let source: String
   private let digest: Digest
 
-  /// Reads the history of a model; `nil` when it has none.
+  /// Reads the history of a model, which for an adapter is that of its base; `nil` when it has none.
   ///
-  /// - Parameter directory: The absolute path of the model.
   /// - Throws: `Failure` of category `badData` when the file was edited or contradicts itself.
-  init?(ofModelAt directory: String) throws(Failure) {
+  init?(of model: ModelDirectory) throws(Failure) {
+    let directory = model.checkpoint.directory
     let source = "\(directory)/\(MergeReport.fileName)"
     guard FileManager.default.fileExists(atPath: source) else { return nil }
     let report = try MergeReport(mergeAt: source)

@@ -1,7 +1,6 @@
 import Checkpoint
 import Compute
 import Diagnostics
-import Foundation
 import JSON
 import Tokenization
 
@@ -16,16 +15,21 @@ public final class Model: Sendable {
   /// The tokenizer; `nil` when the directory has no tokenizer.json.
   public let tokenizer: Tokenizer?
 
-  /// Opens a model directory.
+  /// Opens a model directory, or an adapter with its base.
   ///
+  /// - Parameters:
+  ///   - path: The directory of the model or of the adapter.
+  ///   - base: The directory of the base; needed for an adapter.
   /// - Throws: `Failure` that names the file, key or tensor at fault.
-  public init(directory path: String) throws(Failure) {
-    let configurationPath = "\(absolutePath(path))/config.json"
+  public init(directory path: String, base: String? = nil) throws(Failure) {
+    let isAdapter = LowRankAdapter.isAdapter(path)
+    let complete = isAdapter ? try ModelDirectory.base(base, of: path) : path
+    let configurationPath = "\(absolutePath(complete))/config.json"
     let json = try JSONValue(parsing: readFile(configurationPath), from: configurationPath)
     configuration = try ModelConfiguration(json: json, path: configurationPath)
-    directory = try ModelDirectory(path, configuration: json)
-    let tokenizerPath = "\(directory.path)/tokenizer.json"
-    tokenizer = FileManager.default.fileExists(atPath: tokenizerPath) ? try Model.tokenizer(at: tokenizerPath) : nil
+    let files = try ModelDirectory(complete, configuration: json)
+    directory = isAdapter ? try ModelDirectory(adapter: path, base: files) : files
+    tokenizer = try directory.file("tokenizer.json").map { path throws(Failure) in try Model.tokenizer(at: path) }
     try checkTensors()
   }
 

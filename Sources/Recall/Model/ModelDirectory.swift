@@ -11,18 +11,27 @@ public final class ModelDirectory: Sendable {
   public let path: String
   /// config.json as it is; `nil` when there is none.
   public let configuration: JSONValue?
-  /// The tensors.
+  /// The tensors; for an adapter those of its base.
   public let checkpoint: Checkpoint
+  /// What is added to the tensors of the checkpoint, and which of them it replaces; `nil` for a model that is complete.
+  public let adapter: LowRankAdapter?
 
   /// The name of the output head that may be tied to the embedding.
   private static let outputHead = Architecture.outputHead
   /// What embeddings that a head is tied to are called in the families of transformers.
   private static let embeddings = ["embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight"]
 
-  /// Opens a model directory.
+  /// Opens a model directory, or an adapter with its base.
   ///
-  /// - Throws: `Failure` that names the file at fault.
-  public convenience init(_ path: String) throws(Failure) {
+  /// - Parameters:
+  ///   - path: The directory of the model or of the adapter.
+  ///   - base: The directory of the base; needed for an adapter.
+  /// - Throws: `Failure` that names the file at fault; of category `usage` for an adapter without its base.
+  public convenience init(_ path: String, base: String? = nil) throws(Failure) {
+    guard !LowRankAdapter.isAdapter(path) else {
+      try self.init(adapter: path, base: ModelDirectory(ModelDirectory.base(base, of: path)))
+      return
+    }
     let configuration = "\(absolutePath(path))/config.json"
     let isThere = FileManager.default.fileExists(atPath: configuration)
     try self.init(
@@ -36,12 +45,62 @@ public final class ModelDirectory: Sendable {
     self.path = absolutePath(path)
     self.configuration = configuration
     checkpoint = try Checkpoint(directory: path)
+    adapter = nil
+  }
+
+  /// Opens an adapter of a base that is open.
+  ///
+  /// - Throws: `Failure` that names what is wrong with the adapter.
+  init(adapter path: String, base: ModelDirectory) throws(Failure) {
+    self.path = absolutePath(path)
+    configuration = base.configuration
+    checkpoint = base.checkpoint
+    adapter = try LowRankAdapter(path, base: base)
+  }
+
+  /// The base that an adapter needs.
+  ///
+  /// - Throws: `Failure` of category `usage` when none was given, or the base is an adapter itself.
+  static func base(_ base: String?, of adapter: String) throws(Failure) -> String {
+    guard let base else {
+      throw Failure(
+        .usage, operation: "open the adapter", subject: adapter, expected: "--base beside an adapter", got: "none",
+        advice: "An adapter is a model only together with the model that it was trained on; name that with --base.")
+    }
+    guard !LowRankAdapter.isAdapter(base) else {
+      throw Failure(
+        .usage, operation: "open the adapter", subject: "--base", expected: "a complete model",
+        got: "the adapter \(base)")
+    }
+    return base
   }
 
   /// The tensor that plays the part of a name; the embedding stands in for a tied head that is not stored.
   public func source(of name: String) -> TensorRecord? {
-    if let tensor = checkpoint.tensor(named: name) { return tensor }
-    return isTiedHead(name) ? embedding : nil
+    if let tensor = tensor(named: name) { return tensor }
+    return isTiedHead(name) ? embedding.flatMap { tensor(named: $0.name) } : nil
+  }
+
+  /// The tensor of a name, as it is stored: by the adapter where that has one of its own, else by the checkpoint.
+  func tensor(named name: String) -> TensorRecord? {
+    guard let own = adapter?.replacement(of: name) else { return checkpoint.tensor(named: name) }
+    return TensorRecord(name: name, type: own.type, shape: own.shape, byteRange: own.byteRange)
+  }
+
+  /// Reads a part of a tensor that `tensor(named:)` gave, as `Checkpoint.read` does.
+  ///
+  /// - Throws: `Failure` as `Checkpoint.read` does.
+  func read(_ tensor: TensorRecord, bytes: Range<Int>, into destination: inout MutableRawSpan) throws(Failure) {
+    if let adapter, let own = adapter.replacement(of: tensor.name) {
+      try adapter.checkpoint.read(own, bytes: bytes, into: &destination)
+    } else {
+      try checkpoint.read(tensor, bytes: bytes, into: &destination)
+    }
+  }
+
+  /// A file of the model: the adapter's own where it has one, else the base's; `nil` when neither has it.
+  func file(_ name: String) -> String? {
+    [path, checkpoint.directory].map { "\($0)/\(name)" }.first { FileManager.default.fileExists(atPath: $0) }
   }
 
   /// Whether a name is that of an output head which is the embedding.

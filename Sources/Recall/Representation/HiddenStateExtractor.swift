@@ -39,7 +39,7 @@ public final class HiddenStateExtractor {
   ///
   /// Only the rows of tokens that occur are read, so that a large vocabulary costs no memory.
   public func embed() throws -> Matrix {
-    guard let table = model.checkpoint.tensor(named: Architecture.embedding), let type = ElementType(table.type) else {
+    guard let table = model.directory.tensor(named: Architecture.embedding), let type = ElementType(table.type) else {
       throw Failure(
         .internalError, operation: "embed", subject: model.path, expected: Architecture.embedding, got: "no such tensor"
       )
@@ -51,11 +51,11 @@ public final class HiddenStateExtractor {
     for (row, token) in used.enumerated() {
       let start = Int(token) * rowByteCount
       try host.withMutableBytes(in: row * rowByteCount..<(row + 1) * rowByteCount) { bytes throws(Failure) in
-        try model.checkpoint.read(table, bytes: start..<start + rowByteCount, into: &bytes)
+        try model.directory.read(table, bytes: start..<start + rowByteCount, into: &bytes)
       }
     }
-    let rows = try Matrix(backend.upload(host), rows: used.count, columns: width, elementType: type)
-      .asWeights(on: backend)
+    let rows = try DeviceTensors(model.directory, on: backend)
+      .rows(used.map(Int.init), of: table, in: backend.upload(host)).asWeights(on: backend)
     let rowOfToken = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($0.element, Int32($0.offset)) })
     let identifiers = samples.tokenIdentifiers.compactMap { rowOfToken[$0] }
     try backend.embeddingLookup(tokens: backend.upload(identifiers, columns: 1), table: rows, into: states)

@@ -8,10 +8,8 @@ import JSON
 /// A safetensors file with `representation`, `float32 [layers + 2, samples, d]`, in the order embedding, blocks, head. Its
 /// metadata names the model and its digest, pooling and max tokens, and carries the samples with how they were selected.
 public struct HiddenStateFile: Sendable {
-  /// The absolute path of the model.
-  public var model: String
-  /// The model's digest.
-  public var digest: Digest
+  /// The model, as a report names it.
+  public var source: MergeReport.MergedModel
   /// How states became vectors.
   public var pooling: Pooling
   /// Where texts were cut, in tokens.
@@ -30,11 +28,10 @@ public struct HiddenStateFile: Sendable {
 
   /// Collects what the file holds.
   public init(
-    model: String, digest: Digest, pooling: Pooling, maxTokens: Int, selection: SelectionHeader?, samples: [Sample],
+    source: MergeReport.MergedModel, pooling: Pooling, maxTokens: Int, selection: SelectionHeader?, samples: [Sample],
     layers: [LayerRepresentation], lineage: Lineage
   ) {
-    self.model = model
-    self.digest = digest
+    self.source = source
     self.pooling = pooling
     self.maxTokens = maxTokens
     self.selection = selection
@@ -42,6 +39,9 @@ public struct HiddenStateFile: Sendable {
     self.layers = layers
     self.lineage = lineage
   }
+
+  /// The absolute path of the model.
+  public var model: String { source.path }
 
   /// The samples as one JSON document, which is the same in all extracts that may be weighed together.
   public var samplesJSON: JSONValue { .array(samples.map { .object(JSONObject($0.members)) }) }
@@ -52,10 +52,11 @@ public struct HiddenStateFile: Sendable {
   public func write(to path: String, overwrite: Bool) throws(Failure) {
     let width = layers.first?.width ?? 0
     var metadata = [
-      "recall": HiddenStateFile.format, "model": model, "digest": "\(digest)", "pooling": pooling.rawValue,
+      "recall": HiddenStateFile.format, "model": model, "digest": "\(source.digest)", "pooling": pooling.rawValue,
       "maxTokens": "\(maxTokens)", "samples": samplesJSON.compact,
     ]
     if let selection { metadata["selection"] = selection.json.compact }
+    if let base = source.json["base"] { metadata["base"] = base.compact }
     if !lineage.merges.isEmpty { metadata["lineage"] = lineage.json.compact }
     let tensor = FloatTensor(
       name: "representation", shape: [layers.count, samples.count, width], values: layers.flatMap(\.values))
@@ -79,22 +80,28 @@ public struct HiddenStateFile: Sendable {
     guard try value("recall") == HiddenStateFile.format else {
       throw failure("recall \(HiddenStateFile.format)", try value("recall"))
     }
-    guard let digest = Digest(try value("digest")) else { throw failure("a digest", try value("digest")) }
+    let base = try file.metadata["base"].map { text throws(Failure) in
+      try JSONValue(parsing: Array(text.utf8), from: path)
+    }
+    let entry: JSONValue = [
+      "path": .string(try value("model")), "digest": .string(try value("digest")), "base": base ?? .null,
+    ]
+    source = try MergeReport.MergedModel.all([entry]) { entry in
+      failure("a model with its digest", entry?.compact ?? "")
+    }[0]
     guard let pooling = Pooling(rawValue: try value("pooling")) else {
       throw failure("a pooling", try value("pooling"))
     }
     guard let maxTokens = Int(try value("maxTokens")) else { throw failure("a number", try value("maxTokens")) }
-    self.digest = digest
     self.pooling = pooling
     self.maxTokens = maxTokens
-    model = try value("model")
     selection = try file.metadata["selection"].map { text throws(Failure) in
       try SelectionHeader(json: JSONValue(parsing: Array(text.utf8), from: path), path: path)
     }
     lineage = try Lineage(
       json: file.metadata["lineage"].map { text throws(Failure) in try JSONValue(parsing: Array(text.utf8), from: path)
       },
-      leadingTo: [.init(path: model, isAnchor: false, digest: digest)], source: path)
+      leadingTo: [source], source: path)
     let documents = try JSONValue(parsing: Array(value("samples").utf8), from: path).array ?? []
     var samples: [Sample] = []
     for document in documents {

@@ -65,6 +65,7 @@ public struct LayerWalk {
     let extractors = try models.map { model throws(DeviceError) in
       try HiddenStateExtractor(model, samples: samples, pooling: pooling, workspace: workspace, on: backend)
     }
+    let sources = try models.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
     let nothing = [ResidentTensors](repeating: [:], count: models.count)
 
     let steps = (0..<configuration.blockCount).flatMap { block in models.indices.map { Step(block: block, model: $0) } }
@@ -75,13 +76,13 @@ public struct LayerWalk {
     var uploaded: [Uploaded] = []
     for (number, step) in steps.enumerated() {
       if uploaded.count == step.model {
-        uploaded.append(try upload(waits.measure(.read) { try ahead.next() }))
+        uploaded.append(try upload(waits.measure(.read) { try ahead.next() }, sources))
       }
       let tensors = uploaded[step.model].tensors
       representations.append(
         try extractors[step.model].advance(through: weights(tensors, block: step.block), block: step.block))
       // The visit waits for the device; what it needs next travels meanwhile, if it has been read.
-      if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next)) }
+      if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next, sources)) }
       guard step.model == models.count - 1 else { continue }
       let visited = uploaded.prefix(models.count)
       let resident = visited.map(\.tensors)
@@ -91,7 +92,7 @@ public struct LayerWalk {
       uploaded.removeFirst(models.count)
       representations = []
     }
-    let norms = try zip(models, digests).map { try finalNorm(of: $0, digest: $1) }
+    let norms = try models.indices.map { try finalNorm(of: models[$0], source: sources[$0], digest: digests[$0]) }
     representations = try zip(extractors, norms).map { extractor, norm in
       try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
     }
@@ -99,9 +100,11 @@ public struct LayerWalk {
     return extractors.map(\.states)
   }
 
-  /// The host memory of a walk: two layers of each model.
+  /// The host memory of a walk: two layers of each model, and for adapters what their bases become with them.
   public static func hostByteCount(_ models: [Model]) -> Int {
-    2 * models.count * (models.map { largestBlock(of: $0) }.max() ?? 0)
+    let adapters = models.map(\.directory).filter { $0.adapter != nil }
+    let largest = models.map { largestBlock(of: $0) }.max() ?? 0
+    return 2 * (models.count + adapters.count) * largest + adapters.reduce(0) { $0 + AdaptedTensors.byteCount($1) }
   }
 
   // MARK: Reading
@@ -125,7 +128,7 @@ public struct LayerWalk {
       do throws(Failure) {
         let (_, tensor, range) = places[number]
         try buffer.withMutableBytes(in: range) { bytes throws(Failure) in
-          try model.checkpoint.read(tensor, bytes: 0..<range.count, into: &bytes)
+          try model.directory.read(tensor, bytes: 0..<range.count, into: &bytes)
         }
         buffer.withBytes(in: range) { digest.record(tensor, Digest(of: $0)) }
       } catch {
@@ -141,7 +144,7 @@ public struct LayerWalk {
   )] {
     var end = 0
     return model.configuration.blockParts.compactMap { part in
-      guard let tensor = model.checkpoint.tensor(named: Architecture.name(of: part, block: block)) else { return nil }
+      guard let tensor = model.directory.tensor(named: Architecture.name(of: part, block: block)) else { return nil }
       let start = (end + 63) / 64 * 64
       end = start + tensor.byteRange.count
       return (part, tensor, start..<end)
@@ -154,12 +157,13 @@ public struct LayerWalk {
 
   // MARK: Residency
 
-  private func upload(_ filled: ReadAhead<Step>.Filled) throws -> Uploaded {
+  private func upload(_ filled: ReadAhead<Step>.Filled, _ sources: [DeviceTensors]) throws -> Uploaded {
     let model = models[filled.unit.model]
+    let source = sources[filled.unit.model]
     let device = try backend.upload(filled.buffer)
     var tensors: ResidentTensors = [:]
     for (_, tensor, range) in LayerWalk.places(block: filled.unit.block, of: model) {
-      tensors[tensor.name] = try view(of: tensor, from: model, in: device, at: range.lowerBound)
+      tensors[tensor.name] = try view(of: tensor, from: source, in: device, at: range.lowerBound)
     }
     return Uploaded(tensors: tensors, buffer: filled.buffer)
   }
@@ -172,24 +176,24 @@ public struct LayerWalk {
         }))
   }
 
-  private func finalNorm(of model: Model, digest: ModelDigester) throws -> ResidentTensors {
-    guard let tensor = model.checkpoint.tensor(named: Architecture.finalNorm) else {
+  private func finalNorm(of model: Model, source: DeviceTensors, digest: ModelDigester) throws -> ResidentTensors {
+    guard let tensor = model.directory.tensor(named: Architecture.finalNorm) else {
       throw missing(Architecture.finalNorm)
     }
     let buffer = try backend.allocateHost(byteCount: tensor.byteRange.count)
     let bytes = 0..<tensor.byteRange.count
     try buffer.withMutableBytes(in: bytes) { destination throws(Failure) in
-      try model.checkpoint.read(tensor, bytes: bytes, into: &destination)
+      try model.directory.read(tensor, bytes: bytes, into: &destination)
     }
     buffer.withBytes(in: bytes) { digest.record(tensor, Digest(of: $0)) }
-    return [tensor.name: try view(of: tensor, from: model, in: backend.upload(buffer), at: 0)]
+    return [tensor.name: try view(of: tensor, from: source, in: backend.upload(buffer), at: 0)]
   }
 
   private func view(
-    of tensor: TensorRecord, from model: Model, in buffer: DeviceBuffer, at offset: Int
+    of tensor: TensorRecord, from source: DeviceTensors, in buffer: DeviceBuffer, at offset: Int
   ) throws -> Matrix {
     let columns = tensor.shape.last ?? 1
-    return try model.directory.elements(of: tensor, 0..<tensor.elementCount, in: buffer, at: offset, on: backend)
+    return try source.elements(of: tensor, 0..<tensor.elementCount, in: buffer, at: offset)
       .reshaped(rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns).asWeights(on: backend)
   }
 

@@ -33,10 +33,11 @@ struct FuseStage {
   init(
     _ report: MergeReport, from path: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
   ) throws(Failure) {
-    let models = try MergeModels.open(report, from: path, moved: moved)
+    let models = try MergeModels.open(report, from: path, moved: moved, base: recipe.base)
     let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path) + [path])
+    let inputs = (models + [reference]).flatMap { [$0.path, $0.checkpoint.directory] }
+    try MergeModels.checkOutput(output, isApartFrom: inputs + [path])
     let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
     elementType = recipe.elementType ?? recorded
     fusion = try FusionPlan(models: models, reference: reference, elementType: elementType)
@@ -50,11 +51,14 @@ struct FuseStage {
       ],
     ]
     var report = report
-    for (index, model) in models.enumerated() { report.models[index].path = model.path }
+    for (index, model) in models.enumerated() {
+      report.models[index].path = model.path
+      report.models[index].base?.path = model.checkpoint.directory
+    }
     report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
     self.report = report
     for (index, digest) in digests.enumerated() {
-      if let known = digest.known { try check(known, model: index) }
+      if let known = try digest.known() { try check(known, model: index) }
     }
   }
 

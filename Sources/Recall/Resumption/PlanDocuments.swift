@@ -26,11 +26,12 @@ extension MergePlan {
     let models = inputs.models.enumerated().map { index, model -> JSONValue in
       ["path": .string(model.path), "anchor": .bool(index == inputs.anchor)]
     }
+    let known = try inputs.digests.map { digest throws(Failure) in try digest.known() }
     return try MergeReport.finished(at: output, overwrite: overwrite) { report in
       let found = report.models.map { model -> JSONValue in
         ["path": .string(model.path), "anchor": .bool(model.isAnchor)]
       }
-      let changed = zip(report.models, inputs.digests).first { $1.known != nil && $1.known != $0.digest }
+      let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
       return recipeAsUsed.firstDifference(from: report.recipe, at: "recipe")
         ?? JSONValue.array(models).firstDifference(from: .array(found), at: "models")
         ?? changed.map { "\($0.0.path) has changed since" }
@@ -47,11 +48,13 @@ extension MergePlan {
 extension Model {
   /// What changes whenever a file that a merge reads from the model is written or replaced.
   fileprivate func identity() throws(Failure) -> JSONValue {
-    let small = ["config.json", "tokenizer.json"].filter { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
-    let digests = try small.map { name throws(Failure) in
-      (name, JSONValue.string("\(try fileDigest("\(path)/\(name)"))"))
-    }
-    return ["path": .string(path), "files": .object(JSONObject(digests)), "shards": checkpoint.fileIdentities]
+    let names = ["config.json", "tokenizer.json", AdapterConfiguration.fileName]
+    let small = names.compactMap { name in directory.file(name).map { (name, $0) } }
+    let digests = try small.map { name, path throws(Failure) in (name, JSONValue.string("\(try fileDigest(path))")) }
+    return [
+      "path": .string(path), "files": .object(JSONObject(digests)), "shards": checkpoint.fileIdentities,
+      "adapter": directory.adapter?.checkpoint.fileIdentities ?? .null,
+    ]
   }
 }
 
