@@ -149,7 +149,7 @@ import Testing
     let whole = try merge(recipe, into: directory("out"))
     let again = try HierarchicalMerge(MergeRecipe(), on: CPUBackend()).fuse(
       whole, from: directory("out/recall.json"), moved: [], into: directory("again"), overwrite: false)
-    #expect(again.models.map { $0.base?.path } == [adapter.base, adapter.base])
+    #expect(again.report.models.map { $0.base?.path } == [adapter.base, adapter.base])
     for name in try FileManager.default.contentsOfDirectory(atPath: directory("out")) where name != "recall.json" {
       #expect(FileManager.default.contentsEqual(atPath: directory("out/\(name)"), andPath: directory("again/\(name)")))
     }

@@ -28,7 +28,9 @@ public final class ModelDigester: Sendable {
   /// The digest of the model, where the cache knows what of it is large.
   ///
   /// - Throws: `Failure` when an adapter cannot be read.
-  func known() throws(Failure) -> Digest? { try knownCheckpoint.map { digest throws(Failure) in try withAdapter(digest) } }
+  func known() throws(Failure) -> Digest? {
+    try knownCheckpoint.map { digest throws(Failure) in try withAdapter(digest) }
+  }
 
   /// Whether digests of tensors are needed at all.
   var isWanted: Bool { knownCheckpoint == nil }
