@@ -31,9 +31,8 @@ import Testing
     let copy = try adapter("llama-plain", as: UUID().uuidString)
     let path = "\(copy)/adapter_model.safetensors"
     var data = try Data(contentsOf: URL(fileURLWithPath: path))
-    let place = try #require(data.range(of: Data(old.utf8)), "the header has \(old)")
-    try #require(old.utf8.count == new.utf8.count)
-    data.replaceSubrange(place, with: Data(new.utf8))
+    try #require(old.utf8.count == new.utf8.count && data.range(of: Data(old.utf8)) != nil)
+    while let place = data.range(of: Data(old.utf8)) { data.replaceSubrange(place, with: Data(new.utf8)) }
     try data.write(to: URL(fileURLWithPath: path))
     return copy
   }
@@ -174,8 +173,7 @@ import Testing
     try expectRefusal(try renamed(name, name.replacingOccurrences(of: "lora_B", with: "lora_C")), naming: ["lora_C"])
     try expectRefusal(
       try renamed(name, name.replacingOccurrences(of: "base_model", with: "some_model")), naming: ["base_model.model."])
-    try expectRefusal(
-      try renamed(name, "base_model.model.model.layers.1.self_attn.q_norm.bias_ab.weigh"), naming: ["it lacks"])
+    try expectRefusal(try renamed(".layers.2.", ".layers.9."), naming: ["layers.9", "it lacks"])
     let config = try adapter("llama-plain", as: "without")
     try FileManager.default.removeItem(atPath: "\(config)/adapter_model.safetensors")
     try expectRefusal(config, code: 66, naming: ["safetensors"])
