@@ -101,6 +101,31 @@ import Testing
     #expect(plan.code == 0 && plan.output.contains(first))
   }
 
+  @Test("an adapter with a head of its own is evaluated as the complete model that it is")
+  func evaluated() throws {
+    let (adapter, copy) = (try adapter("llama-embedding"), try adapter("llama-embedding", as: "copy"))
+    let samples = try directory.write("{\"input_ids\": [1, 2, 3]}\n{\"input_ids\": [4, 5]}\n", to: "pool.jsonl")
+    let merge = try RecallProcess.run([
+      "merge", "--anchor", adapter, "--model", copy, "--base", base, "--samples", samples, "--typical", "2", "--output",
+      directory("complete"),
+    ])
+    #expect(merge.code == 0, "\(merge.diagnostics)")
+    let task = try directory.write(
+      "{\"text\": \"the quick brown fox\"}\n{\"text\": \"over the dog\"}\n", to: "task.jsonl")
+    let outcome = try RecallProcess.run([
+      "evaluate", "--model", adapter, "--model", directory("complete"), "--model", base, "--base", base, "--tasks",
+      task,
+      "--json", "--progress", "none",
+    ])
+    #expect(outcome.code == 0, "\(outcome.diagnostics)")
+    let document = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
+    let results = try #require(document?["results"] as? [[String: Any]])
+    let values = results.compactMap { $0["value"] as? Double }
+    try #require(values.count == 3)
+    #expect(abs(values[0] - values[1]) <= 1e-5 * abs(values[1]), "\(values)")
+    #expect(abs(values[0] - values[2]) > 1e-3 * abs(values[2]), "\(values)")
+  }
+
   @Test("an adapter on top of an earlier merge has that merge in its lineage")
   func onMerge() throws {
     let samples = try directory.write("{\"input_ids\": [1, 2, 3]}\n{\"input_ids\": [4, 5]}\n", to: "pool.jsonl")
