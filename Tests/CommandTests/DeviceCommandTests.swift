@@ -120,7 +120,9 @@ import Testing
     let prediction = try #require(json["prediction"] as? [String: Any])
     #expect(prediction["models"] as? Int == 2)
     #expect(prediction["typical"] as? Int == 3)
-    #expect((prediction["seconds"] as? Double ?? 0) > 0)
+    let seconds = try #require(prediction["seconds"] as? [String: Double])
+    let (least, most) = (try #require(seconds["overlapped"]), try #require(seconds["oneAfterTheOther"]))
+    #expect(0 < least && least <= most)
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
   }
 
