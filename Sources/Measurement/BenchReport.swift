@@ -49,7 +49,7 @@ public struct BenchReport: Sendable {
   /// Why a share may exceed the whole.
   private var cacheNote: String {
     device.stages.contains { $0.share ?? 0 > 1.1 }
-      ? "\nshares above 100 %: what is read and written fits caches that the ceiling's data do not" : ""
+      ? "\nshares above 100 %: the data fit a cache, or more is read than written, unlike in a copy" : ""
   }
 
   private var ceilings: [[String]] {
