@@ -3,6 +3,7 @@ import Compute
 import Conformance
 import Diagnostics
 import JSON
+import Recall
 
 /// What `recall bench` prints.
 public struct BenchReport: Sendable {
@@ -48,7 +49,7 @@ public struct BenchReport: Sendable {
   /// Why a share may exceed the whole.
   private var cacheNote: String {
     device.stages.contains { $0.share ?? 0 > 1.1 }
-      ? "\nshares above 100 %: what is read and written fits caches that the ceiling's data do not" : ""
+      ? "\nshares above 100 %: the data fit a cache, or more is read than written, unlike in a copy" : ""
   }
 
   private var ceilings: [[String]] {
@@ -74,17 +75,20 @@ public struct BenchReport: Sendable {
         + [stage.bound.name]
     }
     let head = ["seconds"] + (prediction.stages.first?.parts.map(\.name) ?? []) + ["stage", "bound by"]
-    let walk = costs.merge
     return """
       a merge of \(costs.models) models with \(costs.samples) samples, \(costs.typical) of them typical: reads \
-      \(byteText(costs.selection.read + walk.read)), computes \
-      \(significant(Double(costs.selection.flops + walk.flops) / 1e12)) TFLOP, writes \(byteText(walk.written))
+      \(byteText(costs.sum(\.read))), computes \
+      \(significant(Double(costs.sum(\.flops)) / 1e12)) TFLOP, writes \(byteText(costs.sum(\.written)))
       a block of these models: \(milliseconds(prediction.block.time)) ms for \(prediction.block.shape), \
       \(prediction.block.rateText)
       \(aligned([head] + rows))
-      predicted: \(fixed(prediction.seconds, digits: 1)) s with the models on the storage, \
-      \(fixed(prediction.cachedSeconds, digits: 1)) s with them in the page cache
+      predicted, from all parts of a stage at once to one after the other: \(rangeText(prediction.seconds)) with the \
+      models on the storage, \(rangeText(prediction.cachedSeconds)) with them in the page cache
       """
+  }
+
+  private func rangeText(_ range: ClosedRange<Double>) -> String {
+    "\(fixed(range.lowerBound, digits: 1)) to \(fixed(range.upperBound, digits: 1)) s"
   }
 
   private func milliseconds(_ time: DeviceTime?) -> String { time.map { significant(1000 * $0.seconds) } ?? "-" }
@@ -132,12 +136,21 @@ public struct BenchReport: Sendable {
     let costs = prediction.costs
     return [
       "models": .integer(costs.models), "samples": .integer(costs.samples), "typical": .integer(costs.typical),
-      "read": .integer(costs.selection.read + costs.merge.read),
-      "flops": .integer(costs.selection.flops + costs.merge.flops), "written": .integer(costs.merge.written),
-      "block": prediction.block.json, "stages": .array(stages), "seconds": .double(prediction.seconds),
-      "secondsFromPageCache": .double(prediction.cachedSeconds),
+      "read": .integer(costs.sum(\.read)), "flops": .integer(costs.sum(\.flops)),
+      "written": .integer(costs.sum(\.written)),
+      "block": prediction.block.json, "stages": .array(stages), "seconds": json(of: prediction.seconds),
+      "secondsFromPageCache": json(of: prediction.cachedSeconds),
     ]
   }
 
+  private func json(of range: ClosedRange<Double>) -> JSONValue {
+    ["overlapped": .double(range.lowerBound), "oneAfterTheOther": .double(range.upperBound)]
+  }
+
   private func number(_ value: Double?) -> JSONValue { value.map(JSONValue.double) ?? .null }
+}
+
+extension MergeCosts {
+  /// One cost of all walks.
+  fileprivate func sum(_ cost: KeyPath<Walk, Int>) -> Int { walks.reduce(0) { $0 + $1.walk[keyPath: cost] } }
 }

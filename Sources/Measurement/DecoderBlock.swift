@@ -40,24 +40,37 @@ struct DecoderBlock {
       DecoderBlock.numbers(sequences.tokens * configuration.hiddenSize), columns: configuration.hiddenSize)
   }
 
-  /// The best time of a few passes.
+  /// Times a few passes after a first one.
   ///
+  /// - Returns: The best time, which shows what the device can do, and the mean, which shows what it keeps up beside
+  ///   whatever else the machine does.
   /// - Throws: `DeviceError`.
-  func time() throws(DeviceError) -> CaseReport {
+  func time() throws(DeviceError) -> (best: CaseReport, mean: CaseReport) {
     let pass = DecoderForwardPass(configuration, on: backend)
-    var best: DeviceTime?
-    for _ in 0...DecoderBlock.repetitions {
-      let time = try backend.time { () throws(DeviceError) in
+    func once() throws(DeviceError) -> DeviceTime {
+      try backend.time { () throws(DeviceError) in
         try pass.advance(states, sequences: sequences, through: weights, block: 0, workspace: workspace)
       }
-      if time.seconds < best?.seconds ?? .infinity { best = time }
     }
+    _ = try once()
+    var best = try once()
+    var sum = best.seconds
+    for _ in 1..<DecoderBlock.repetitions {
+      let time = try once()
+      sum += time.seconds
+      if time.seconds < best.seconds { best = time }
+    }
+    let mean = DeviceTime(seconds: sum / Double(DecoderBlock.repetitions), clock: best.clock)
+    return (report(best), report(mean))
+  }
+
+  private func report(_ time: DeviceTime) -> CaseReport {
     let parameters = configuration.blockParts.reduce(0) { $0 + configuration.shape(of: $1).reduce(1, *) }
     return CaseReport(
       operation: "decoder block",
       shape: "\(lengths.count) texts of \(lengths[0]) · \(configuration.hiddenSize) wide, "
         + "\(configuration.queryHeads)/\(configuration.keyValueHeads) heads, \(configuration.intermediateSize) inside",
-      elementType: ElementType.bfloat16.rawValue, error: 0, bound: 0, time: best,
+      elementType: ElementType.bfloat16.rawValue, error: 0, bound: 0, time: time,
       flops: configuration.blockFlops(lengths: lengths, block: 0), bytes: 2 * parameters, outcome: .passed)
   }
 

@@ -67,7 +67,7 @@ public struct DeviceMeasurement: Sendable {
     stages.append(
       Stage(report: kernel, bound: "its float32 product alone", share: Self.ratio(product.time, kernel.time)))
     let block = try DecoderBlock(ModelConfiguration(scale), tokens: scale.tokens, on: backend).time()
-    stages.append(ceilings.stage(block))
+    stages.append(ceilings.stage(block.best))
     progress(total, total)
     self.stages = stages
   }

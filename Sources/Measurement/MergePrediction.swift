@@ -7,22 +7,25 @@ import Recall
 
 /// How long a merge should take, from what it has to move and compute and from measured rates.
 ///
-/// Reading, computing, transfers and writing overlap, so a stage takes as long as the longest of them.
+/// Reading, computing, transfers and writing overlap, so a stage takes at least as long as the longest of them. They do so
+/// less where few cores have to do all of it, so it takes at most as long as all of them one after the other.
 public struct MergePrediction: Sendable {
   /// Seconds that one stage keeps each part of the machine busy.
   public struct Stage: Sendable {
-    /// The stage, as the timings of recall.json name it.
+    /// What is done.
     public let name: String
     /// Each part with its seconds, in the order of the flow.
     public let parts: [(name: String, seconds: Double)]
 
     /// The part that bounds the stage.
     public var bound: (name: String, seconds: Double) { parts.max { $0.seconds < $1.seconds } ?? ("nothing", 0) }
+    /// The seconds of all parts.
+    public var sum: Double { parts.reduce(0) { $0 + $1.seconds } }
   }
 
   /// What is counted.
   public let costs: MergeCosts
-  /// A block of the models' own shape.
+  /// A block of the models' own shape, with the mean of its times.
   public let block: CaseReport
   /// The stages when models come from the storage.
   public let stages: [Stage]
@@ -36,10 +39,10 @@ public struct MergePrediction: Sendable {
     _ costs: MergeCosts, measured: DeviceMeasurement, storage: StorageMeasurement, on backend: any ComputeBackend
   ) throws(DeviceError) {
     self.costs = costs
-    block = try DecoderBlock(costs.configuration, tokens: max(1, costs.batchTokens), on: backend).time()
+    block = try DecoderBlock(costs.configuration, tokens: max(1, costs.batchTokens), on: backend).time().mean
     let blockRate = block.rate(of: block.flops) ?? .infinity
     func stages(readRate: Double) -> [Stage] {
-      [("select", costs.selection), ("merge", costs.merge)].map { name, walk in
+      costs.walks.map { name, walk in
         Stage(
           name: name,
           parts: [
@@ -55,8 +58,12 @@ public struct MergePrediction: Sendable {
     cachedStages = stages(readRate: storage.cachedReadRate)
   }
 
-  /// The seconds of the whole merge with models from the storage.
-  public var seconds: Double { stages.reduce(0) { $0 + $1.bound.seconds } }
-  /// The seconds of the whole merge with models from the page cache.
-  public var cachedSeconds: Double { cachedStages.reduce(0) { $0 + $1.bound.seconds } }
+  /// The seconds of the whole merge with models from the storage: from all parts overlapped to none.
+  public var seconds: ClosedRange<Double> { Self.range(of: stages) }
+  /// The seconds of the whole merge with models from the page cache, likewise.
+  public var cachedSeconds: ClosedRange<Double> { Self.range(of: cachedStages) }
+
+  private static func range(of stages: [Stage]) -> ClosedRange<Double> {
+    stages.reduce(0) { $0 + $1.bound.seconds }...stages.reduce(0) { $0 + $1.sum }
+  }
 }

@@ -19,6 +19,11 @@ public struct MergeCosts: Sendable {
     public var written = 0
   }
 
+  /// The walks in their order, by the names that people get to see.
+  public var walks: [(name: String, walk: Walk)] {
+    [("select", selection), ("blocks", blocks), ("embedding and head", ends)]
+  }
+
   /// The samples whose passes are counted.
   public struct Samples: Sendable {
     /// The tokens of each text of the pool.
@@ -45,8 +50,10 @@ public struct MergeCosts: Sendable {
   public let batchTokens: Int
   /// The reference model's pass over the pool.
   public let selection: Walk
-  /// The walk that runs, weighs and fuses all models.
-  public let merge: Walk
+  /// The walk through the blocks, which runs, weighs and fuses all models.
+  public let blocks: Walk
+  /// The fusion of embedding and head, and what is copied: bytes that no pass hides.
+  public let ends: Walk
 
   /// Counts a merge.
   ///
@@ -79,20 +86,33 @@ public struct MergeCosts: Sendable {
       selection.flops = passFlops
     }
     self.selection = selection
-    var merge = Walk()
-    merge.read = plan.inputByteCount
-    merge.uploaded = plan.inputByteCount
-    merge.written = plan.outputByteCount
-    merge.downloaded = plan.outputByteCount
-    merge.fused = plan.inputByteCount + plan.outputByteCount
+    var blocks = Walk(fusing: plan.tensors.filter(\.isOfABlock))
     // Which samples are typical is not known yet: they count as much as the average of the pool.
-    merge.flops = lengths.isEmpty ? 0 : Int(Double(models * passFlops) * Double(typical) / Double(lengths.count))
+    blocks.flops = lengths.isEmpty ? 0 : Int(Double(models * passFlops) * Double(typical) / Double(lengths.count))
     if !recipe.weighing.isKnownLayerByLayer {
       let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
-      merge.read += states
-      merge.uploaded += states
+      blocks.read += states
+      blocks.uploaded += states
     }
-    self.merge = merge
+    self.blocks = blocks
+    ends = Walk(fusing: plan.tensors.filter { !$0.isOfABlock })
+  }
+}
+
+extension MergeCosts.Walk {
+  /// What the fusion of tensors moves.
+  fileprivate init(fusing tensors: [PlannedTensor]) {
+    read = tensors.reduce(0) { $0 + $1.sources.reduce(0) { $0 + $1.byteRange.count } }
+    written = tensors.reduce(0) { $0 + $1.byteCount }
+    fused = read + written
+    uploaded = read
+    downloaded = written
+  }
+}
+
+extension PlannedTensor {
+  fileprivate var isOfABlock: Bool {
+    if case .fused(.block) = rule { true } else { false }
   }
 }
 

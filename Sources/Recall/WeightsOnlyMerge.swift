@@ -53,11 +53,14 @@ public struct WeightsOnlyPlan: Sendable {
       let (a, b) = (recipe.models[left], recipe.models[right])
       return a == b ? used[left] < used[right] : a.utf8.lexicographicallyPrecedes(b.utf8)
     }
-    let models = try order.map { index throws(Failure) in try ModelDirectory(recipe.models[index]) }
+    let models = try order.map { index throws(Failure) in
+      try ModelDirectory(recipe.models[index], base: recipe.base)
+    }
     let path = absolutePath(recipe.base ?? recipe.models[0])
-    let reference = try models.first { $0.path == path } ?? ModelDirectory(path)
+    let reference = try models.first { $0.path == path } ?? ModelDirectory(path, base: recipe.base)
     if let output {
-      try MergeModels.checkOutput(output, isApartFrom: (models + [reference]).map(\.path))
+      try MergeModels.checkOutput(
+        output, isApartFrom: (models + [reference]).flatMap { [$0.path, $0.checkpoint.directory] })
     }
     for model in models where model !== reference { try WeightsOnlyPlan.compareTokenizers(model, reference) }
     self.models = models
@@ -145,7 +148,7 @@ public struct WeightsOnlyMerge {
     if target.resume, let report = try plan.finishedReport(at: target.output, overwrite: target.overwrite) {
       return MergeOutcome(report: report, state: .finishedBefore)
     }
-    let histories = try plan.models.map { model throws(Failure) in try ModelHistory(ofModelAt: model.path) }
+    let histories = try plan.models.map { model throws(Failure) in try ModelHistory(of: model) }
     let writer = try CheckpointWriter(
       output: target.output, shards: plan.fusion.shards, plan: plan.document(), overwrite: target.overwrite,
       resume: target.resume, stop: target.stop)
@@ -171,10 +174,9 @@ public struct WeightsOnlyMerge {
     var models: [MergeReport.MergedModel] = []
     var lineage = Lineage()
     for (index, model) in plan.models.enumerated() {
-      let digest = try plan.digests[index].finish()
-      try histories[index]?.check(digest)
+      try histories[index]?.check(plan.digests[index].checkpointDigest())
       if let history = histories[index] { lineage.add(history.lineage) }
-      models.append(.init(path: model.path, isAnchor: false, digest: digest))
+      models.append(try .init(model, isAnchor: false, plan.digests[index]))
     }
     var report = MergeReport(
       recipe: plan.recipe.json, models: models, samples: [], selectedBy: "",

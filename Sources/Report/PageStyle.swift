@@ -67,7 +67,7 @@ enum PageStyle {
     .picker{display:flex;gap:12px;align-items:center;margin:0}
     .picker input{flex:1;accent-color:var(--m0)}
     #pairs{font-size:13px;line-height:30px}
-    .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(64px,1fr));gap:10px 8px;align-content:start}
+    .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(72px,1fr));gap:10px 8px;align-content:start}
     .tile{font:inherit;font-size:11px;line-height:16px;color:var(--soft);background:none;border:2px solid transparent;
     border-radius:4px;padding:2px;cursor:pointer;min-width:0;overflow-wrap:anywhere}
     .tile:disabled{cursor:default}

@@ -9,6 +9,7 @@ extension Command {
     name: "evaluate", summary: "scores models on tasks and shows what they keep",
     options: [
       CommandOption(name: "--model", placeholder: "DIR", help: "a model; repeats", repeats: true),
+      RecipeOptions.adapterBase,
       CommandOption(
         name: "--tasks", placeholder: "FILE",
         help: "JSON lines with prompt and answer; with prompt, choices and answer; or with text; repeats", repeats: true
@@ -21,7 +22,8 @@ extension Command {
     ] + CommonOptions.execution
   ) { options in
     let evaluation = try Evaluation(
-      models: options.all("--model"), tasks: options.all("--tasks"), references: options.all("--reference"))
+      models: options.all("--model"), base: options.value("--base"), tasks: options.all("--tasks"),
+      references: options.all("--reference"))
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
     let printer = try ProgressPrinter(options)

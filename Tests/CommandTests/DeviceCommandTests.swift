@@ -44,6 +44,15 @@ import Testing
     #expect(outcome.diagnostics.contains("\"\(name)\""))
   }
 
+  @Test("a device that is not here: the error says what is, and why", arguments: ["opencl:99", "cuda:99"])
+  func notHere(name: String) throws {
+    let outcome = try extract(["--device", name])
+    #expect(outcome.code == 64)
+    for word in [name, "cpu"] { #expect(outcome.diagnostics.contains(word), "\(outcome.diagnostics)") }
+    #expect(outcome.diagnostics.split(separator: "\n").count == 1)
+    #expect(!FileManager.default.fileExists(atPath: directory("states.safetensors")))
+  }
+
   @Test("the device is said on stderr, in the style of the progress, and not at all without progress")
   func saysTheDevice() throws {
     let plain = try extract(["--device", "cpu", "--progress", "plain"])
@@ -120,7 +129,9 @@ import Testing
     let prediction = try #require(json["prediction"] as? [String: Any])
     #expect(prediction["models"] as? Int == 2)
     #expect(prediction["typical"] as? Int == 3)
-    #expect((prediction["seconds"] as? Double ?? 0) > 0)
+    let seconds = try #require(prediction["seconds"] as? [String: Double])
+    let (least, most) = (try #require(seconds["overlapped"]), try #require(seconds["oneAfterTheOther"]))
+    #expect(0 < least && least <= most)
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
   }
 

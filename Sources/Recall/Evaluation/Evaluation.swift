@@ -12,16 +12,19 @@ public struct Evaluation: Sendable {
   ///
   /// - Parameters:
   ///   - paths: The model directories, in the order of the report.
+  ///   - base: The base of those that are adapters.
   ///   - taskPaths: The task files, in the order of the report.
   ///   - references: Those of the models whose best score on a task is what can be forgotten.
   /// - Throws: `Failure` that names the model, the line or the option.
-  public init(models paths: [String], tasks taskPaths: [String], references: [String]) throws(Failure) {
+  public init(
+    models paths: [String], base: String? = nil, tasks taskPaths: [String], references: [String]
+  ) throws(Failure) {
     func usage(_ option: String, expected: String, got: String, advice: String = "") -> Failure {
       Failure(.usage, operation: "evaluate", subject: option, expected: expected, got: got, advice: advice)
     }
     guard !paths.isEmpty else { throw usage("--model", expected: "at least one model", got: "none") }
     guard !taskPaths.isEmpty else { throw usage("--tasks", expected: "at least one task file", got: "none") }
-    models = try paths.map { path throws(Failure) in try Model(directory: path) }
+    models = try paths.map { path throws(Failure) in try Model(directory: path, base: base) }
     tasks = try taskPaths.map { path throws(Failure) in try TaskFile(path: path) }
     for (index, task) in tasks.enumerated() {
       guard let twin = tasks[..<index].first(where: { $0.name == task.name }) else { continue }

@@ -138,19 +138,20 @@ public struct TokenScoring {
     ) { [model] piece, buffer throws(Failure) in
       let bytes = piece.lowerBound * rowByteCount..<piece.upperBound * rowByteCount
       try buffer.withMutableBytes(in: 0..<bytes.count) { destination throws(Failure) in
-        try model.checkpoint.read(head, bytes: bytes, into: &destination)
+        try model.directory.read(head, bytes: bytes, into: &destination)
       }
     }
     defer { ahead.cancel() }
 
+    let tensors = try DeviceTensors(model.directory, on: backend)
     let rows = min(TokenScoring.rowsPerProduct, running.targets.rows)
     let gathered = try backend.allocate(rows: rows, columns: width)
     let logits = try backend.allocate(byteCount: rows * entries * ElementType.float32.byteCount)
     for _ in pieces {
       let filled = try ahead.next()
-      let piece = try Matrix(
-        backend.upload(filled.buffer), rows: filled.unit.count, columns: width, elementType: type
-      ).asWeights(on: backend)
+      let elements = filled.unit.lowerBound * width..<filled.unit.upperBound * width
+      let piece = try tensors.elements(of: head, elements, in: backend.upload(filled.buffer), at: 0)
+        .reshaped(rows: filled.unit.count, columns: width).asWeights(on: backend)
       for first in stride(from: 0, to: running.targets.rows, by: max(rows, 1)) {
         let batch = first..<min(first + rows, running.targets.rows)
         let batchStates = try gathered.rows(0..<batch.count)

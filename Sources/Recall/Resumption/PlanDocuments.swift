@@ -62,7 +62,8 @@ extension WeightsOnlyPlan {
   /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
   func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
     try MergeReport.finished(at: output, overwrite: overwrite) { report in
-      let changed = zip(report.models, digests).first { $1.known != nil && $1.known != $0.digest }
+      let known = try digests.map { digest throws(Failure) in try digest.known() }
+      let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
       return recipe.json.firstDifference(from: report.recipe, at: "recipe")
         ?? changed.map { "\($0.0.path) has changed since" }
     }
