@@ -61,8 +61,8 @@ extension WeightsOnlyPlan {
   ///
   /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
   func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
-    try MergeReport.finished(at: output, overwrite: overwrite) { report in
-      let known = try digests.map { digest throws(Failure) in try digest.known() }
+    let known = try digests.map { digest throws(Failure) in try digest.known() }
+    return try MergeReport.finished(at: output, overwrite: overwrite) { report in
       let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
       return recipe.json.firstDifference(from: report.recipe, at: "recipe")
         ?? changed.map { "\($0.0.path) has changed since" }
