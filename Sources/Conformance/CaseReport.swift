@@ -93,7 +93,8 @@ public struct CaseReport: Sendable, Equatable {
       }
     return [
       "operation": .string(operation), "shape": .string(shape), "type": .string(elementType), "outcome": .string(word),
-      "reason": problem.map(JSONValue.string) ?? .null, "error": error.isFinite ? .double(error) : .null, "bound": .double(bound),
+      "reason": problem.map(JSONValue.string) ?? .null, "error": error.isFinite ? .double(error) : .null,
+      "bound": .double(bound),
       "seconds": time.map { .double($0.seconds) } ?? .null, "clock": time.map { .string($0.clock.rawValue) } ?? .null,
       "flops": .integer(flops), "bytes": .integer(bytes),
     ]
