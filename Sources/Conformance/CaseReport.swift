@@ -52,6 +52,14 @@ public struct CaseReport: Sendable, Equatable {
   /// The case in one phrase.
   public var name: String { "\(operation) \(shape) \(elementType)" }
 
+  /// What kept the case from passing; `nil` when it passed.
+  public var problem: String? {
+    switch outcome {
+    case .passed: nil
+    case .failed(let reason), .skipped(let reason): reason
+    }
+  }
+
   /// Operations for each byte from where on arithmetic and not memory is what devices wait for: processors can do some 10
   /// for each byte that they read, GPUs without matrix units some 20.
   private static let intensityOfArithmetic = 10
@@ -77,15 +85,16 @@ public struct CaseReport: Sendable, Equatable {
 
   /// The report for programs.
   public var json: JSONValue {
-    let (word, reason): (String, JSONValue) =
+    let word =
       switch outcome {
-      case .passed: ("passed", .null)
-      case .failed(let reason): ("failed", .string(reason))
-      case .skipped(let reason): ("skipped", .string(reason))
+      case .passed: "passed"
+      case .failed: "failed"
+      case .skipped: "skipped"
       }
     return [
       "operation": .string(operation), "shape": .string(shape), "type": .string(elementType), "outcome": .string(word),
-      "reason": reason, "error": error.isFinite ? .double(error) : .null, "bound": .double(bound),
+      "reason": problem.map(JSONValue.string) ?? .null, "error": error.isFinite ? .double(error) : .null,
+      "bound": .double(bound),
       "seconds": time.map { .double($0.seconds) } ?? .null, "clock": time.map { .string($0.clock.rawValue) } ?? .null,
       "flops": .integer(flops), "bytes": .integer(bytes),
     ]

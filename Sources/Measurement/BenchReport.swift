@@ -43,7 +43,14 @@ public struct BenchReport: Sendable {
 
       stages of a merge, beside what bounds them
       \(aligned([head] + stages, labels: 3))
-      """ + cacheNote + (prediction.map { "\n\n" + text(of: $0) } ?? "")
+      """ + problems + cacheNote + (prediction.map { "\n\n" + text(of: $0) } ?? "")
+  }
+
+  /// What could not be measured, and why.
+  private var problems: String {
+    (device.products + [device.copy] + device.stages.map(\.report)).compactMap { report in
+      report.problem.map { "\nnot measured: \(report.name): \($0)" }
+    }.joined()
   }
 
   /// Why a share may exceed the whole.
