@@ -36,12 +36,15 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(seed))
     var taken = Set<Moment>()
     var number = 0
+    // A busy machine runs the program in bursts between two looks at its journal: then it takes more attempts to meet
+    // every phase.
+    let phases: Set<Moment> = [.nothing, .someTensors]
     var remaining = kills
-    while remaining > 0 {
+    while remaining > 0 || !taken.isSuperset(of: phases) && number < 20 * kills {
       number += 1
       let output = directory("out-\(number)")
       // Some outputs are killed once, some several times before they are left to finish.
-      for _ in 0..<min(remaining, Int.random(in: 1...4, using: &generator)) {
+      for _ in 0..<min(max(1, remaining), Int.random(in: 1...4, using: &generator)) {
         remaining -= 1
         // Half of the moments by time, over all phases; half by progress in the journal, around the writing.
         let delay = Double.random(in: 0...duration, using: &generator)
@@ -58,7 +61,7 @@ import Testing
       #expect(!FileManager.default.fileExists(atPath: output + ".partial"))
       try FileManager.default.removeItem(atPath: output)
     }
-    #expect(taken.isSuperset(of: [.nothing, .someTensors]), "the moments must fall into different phases: \(taken)")
+    #expect(taken.isSuperset(of: phases), "the moments must fall into different phases: \(taken)")
   }
 
   /// What a killed run had done.
@@ -79,7 +82,8 @@ import Testing
 
   // MARK: Signals
 
-  @Test("SIGTERM and SIGINT end with 75 and one line; what is finished is not done again", arguments: [SIGTERM, SIGINT])
+  @Test(
+    "SIGTERM and SIGINT end with 75 and one line; what is finished is not done again", arguments: [SIGTERM, SIGINT])
   func signal(number: Int32) throws {
     let whole = directory("whole")
     #expect(try RecallProcess.run(mergeArguments(whole)).code == 0)
@@ -150,13 +154,15 @@ import Testing
       ["fuse", "--weights", directory("weights/recall.json"), "--output", output, "--progress", "none"] + more
     }
     #expect(try RecallProcess.run(fuse(directory("whole"))).code == 0)
-    for (parts, order) in [(2, [2, 1]), (3, [3, 1, 3, 2]), (7, [4, 1, 7, 2, 6, 3, 5]), (100, Array((1...100).reversed()))] {
+    for (parts, order) in [
+      (2, [2, 1]), (3, [3, 1, 3, 2]), (7, [4, 1, 7, 2, 6, 3, 5]), (40, Array((1...40).reversed())),
+    ] {
       let output = directory("out-\(parts)")
-      for part in order.prefix(shape == "sharded" && parts == 100 ? 3 : order.count) {
+      for part in order.prefix(shape == "sharded" && parts == 40 ? 3 : order.count) {
         let outcome = try RecallProcess.run(fuse(output, ["--part", "\(part)/\(parts)"]))
         #expect(outcome.code == 0, "\(outcome.diagnostics)")
       }
-      if parts == 100, shape == "sharded" { continue }
+      if parts == 40, shape == "sharded" { continue }
       #expect(try contents(of: output) == contents(of: directory("whole")), "\(parts) parts")
       let again = try RecallProcess.run(fuse(output, ["--part", "1/\(parts)"]))
       #expect(again.code == 0 && again.output.contains("finished before"))
