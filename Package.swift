@@ -63,7 +63,8 @@ let package = Package(
     .testTarget(
       name: "ConformanceTests",
       dependencies: [
-        "COpenCL", "Compute", "ComputeCPU", "ComputeKernels", "ComputeOpenCL", "Conformance", "JSON", "TestSupport",
+        "COpenCL", "Checkpoint", "Compute", "ComputeCPU", "ComputeKernels", "ComputeOpenCL", "Conformance", "JSON",
+        "TestSupport",
       ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
@@ -73,7 +74,9 @@ let package = Package(
       name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], exclude: ["generate.py"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .target(
-      name: "TestSupport", dependencies: ["Checkpoint", "Diagnostics", "JSON"], path: "Tests/TestSupport",
+      name: "TestSupport",
+      dependencies: ["Checkpoint", "Compute", "ComputeKernels", "ComputeOpenCL", "Diagnostics", "JSON"],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
       name: "RecallTests",

@@ -6,9 +6,12 @@ extension OperationCase {
       [
         pairedSquaredDistances(rows: rows, width: width), pairedDistancesOfEqualRows(rows: rows, width: width),
         squaredDistances(rows: rows, others: others, width: width), distancesOfEqualRows(rows: rows, width: width),
-        radialBasisKernel(rows: rows, others: others, width: width),
+        radialBasisKernel(rows: rows, others: others, width: width), kernelOfEqualRows(rows: rows, width: width),
       ]
     }
+      + [1, 0.1, 1e-3].flatMap { share in
+        [(40, 67), (80, 1021)].map { kernelOfNearRows(rows: $0, width: $1, share: share) }
+      }
   }
 
   static func pairedSquaredDistances(rows: Int, width: Int) -> OperationCase {
@@ -74,6 +77,52 @@ extension OperationCase {
         try bench.backend.radialBasisKernel(left, right, sigma: sigma, into: out)
       }
       try bench.expect(out, Reference.radialBasisKernel(x, y, sigma: sigma))
+    }
+  }
+
+  static func kernelOfEqualRows(rows: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "radialBasisKernel", "all rows equal [\(rows), \(width)], the least σ", tolerance: .exact,
+      flops: 3 * rows * rows * width, bytes: 4 * (2 * rows * width + rows * rows)
+    ) { bench throws(DeviceError) in
+      let row = bench.numbers.matrix(1, width, scale: 1000).values
+      let x = HostMatrix(rows: rows, columns: width, values: (0..<rows).flatMap { _ in row })
+      let (left, right, out) = (try bench.input(x), try bench.input(x), try bench.output(rows, rows))
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.radialBasisKernel(left, right, sigma: .leastNormalMagnitude, into: out)
+      }
+      try bench.expect(out, Expectation([Double](repeating: 1, count: rows * rows)))
+    }
+  }
+
+  /// Rows beside a common mean, as hidden states have one, and for each a row that differs by a small part of itself.
+  ///
+  /// |x|² + |y|² − 2xy would lose such differences to cancellation. σ² is a share of the rows' mean squared norm around
+  /// their mean.
+  static func kernelOfNearRows(rows: Int, width: Int, share: Double) -> OperationCase {
+    OperationCase(
+      "radialBasisKernel", "near rows [\(rows), \(width)], σ² = \(share) of the mean squared norm",
+      tolerance: .relative(1e-5, because: "the contract's bound of the absolute error"),
+      flops: 3 * rows * rows * width, bytes: 4 * (2 * rows * width + rows * rows)
+    ) { bench throws(DeviceError) in
+      let differences = [0.1, 0.03, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]
+      let mean = bench.numbers.matrix(1, width, scale: 2).values
+      let centred = bench.numbers.matrix(rows, width)
+      let x = HostMatrix(
+        rows: rows, columns: width, values: centred.values.indices.map { centred.values[$0] + mean[$0 % width] })
+      let y = HostMatrix(
+        rows: rows, columns: width,
+        values: x.values.indices.map { index in
+          x.values[index] + differences[index / width % differences.count] * bench.numbers.normal()
+        })
+      let variance = share * centred.values.reduce(0) { $0 + $1 * $1 } / Double(rows)
+      let sigma = Float(variance.squareRoot())
+      let (left, right, out) = (try bench.input(x), try bench.input(y), try bench.output(rows, rows))
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.radialBasisKernel(left, right, sigma: sigma, into: out)
+      }
+      let kernel = Reference.radialBasisKernel(x, y, sigma: sigma).values
+      try bench.expect(out, Expectation(kernel, magnitudes: [Double](repeating: 1, count: kernel.count)))
     }
   }
 
