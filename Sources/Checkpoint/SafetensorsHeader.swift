@@ -53,24 +53,23 @@ extension SafetensorsHeader {
   public static func parse(
     _ text: [UInt8], fileByteCount: Int, file: String
   ) throws(Failure) -> SafetensorsHeader {
-    let document = try JSONValue(parsing: text, from: file, operation: operation)
-    guard let entries = document.object?.members else {
-      throw headerFailure(file, expected: "a JSON object", got: document.kind)
+    var reader = JSONReader(text, from: file, operation: operation)
+    guard reader.nextKind() == .object else {
+      throw headerFailure(file, expected: "a JSON object", got: try reader.kindText())
     }
     let byteCount = lengthByteCount + text.count
     var metadata: [String: String] = [:]
     var tensors: [TensorRecord] = []
-    tensors.reserveCapacity(entries.count)
-    for entry in entries {
-      if entry.key == metadataKey {
-        metadata = try parseMetadata(entry.value, file: file)
+    try reader.object { (key, reader) throws(Failure) in
+      if key == metadataKey {
+        metadata = try parseMetadata(&reader, file: file)
       } else {
         tensors.append(
           try parseTensor(
-            entry.key, entry.value, from: byteCount, to: fileByteCount,
-            subject: "\(file), tensor \(excerpt(entry.key))"))
+            key, &reader, from: byteCount, to: fileByteCount, subject: "\(file), tensor \(excerpt(key))"))
       }
     }
+    try reader.end()
     tensors.sort {
       ($0.byteRange.lowerBound, $0.byteRange.upperBound) < ($1.byteRange.lowerBound, $1.byteRange.upperBound)
     }
@@ -80,33 +79,55 @@ extension SafetensorsHeader {
 
   /// The one key that names no tensor.
   static let metadataKey = "__metadata__"
+  /// The most dimensions of a tensor; PyTorch has at most 64.
+  private static let mostDimensions = 64
+  /// The most entries of `__metadata__`; real ones have a handful.
+  private static let mostMetadata = 10_000
   private static let operation = "read the safetensors header"
 
-  private static func parseMetadata(_ value: JSONValue, file: String) throws(Failure) -> [String: String] {
-    guard !value.isNull else { return [:] }
-    guard let members = value.object?.members else {
-      throw headerFailure(file, expected: "an object of strings as \(metadataKey)", got: value.kind)
+  private static func parseMetadata(_ reader: inout JSONReader, file: String) throws(Failure) -> [String: String] {
+    guard reader.nextKind() == .object else {
+      let kind = try reader.kindText()
+      guard kind == JSONValue.null.kind else {
+        throw headerFailure(file, expected: "an object of strings as \(metadataKey)", got: kind)
+      }
+      return [:]
     }
     var metadata: [String: String] = [:]
-    for member in members {
-      guard let text = member.value.string else {
+    try reader.object { (key, reader) throws(Failure) in
+      guard reader.nextKind() == .string else {
         throw headerFailure(
-          file, expected: "a string as \(metadataKey) value of \"\(excerpt(member.key))\"", got: member.value.kind)
+          file, expected: "a string as \(metadataKey) value of \"\(excerpt(key))\"", got: try reader.kindText())
       }
-      metadata[member.key] = text
+      guard metadata.count < mostMetadata else {
+        throw headerFailure(file, expected: "at most \(mostMetadata) entries in \(metadataKey)", got: "more")
+      }
+      metadata[key] = try reader.string()
     }
     return metadata
   }
 
   private static func parseTensor(
-    _ name: String, _ entry: JSONValue, from start: Int, to end: Int, subject: String
+    _ name: String, _ reader: inout JSONReader, from start: Int, to end: Int, subject: String
   ) throws(Failure) -> TensorRecord {
-    guard let members = entry.object else {
-      throw headerFailure(subject, expected: "an object with dtype, shape and data_offsets", got: entry.kind)
+    guard reader.nextKind() == .object else {
+      throw headerFailure(
+        subject, expected: "an object with dtype, shape and data_offsets", got: try reader.kindText())
     }
-    let type = try parseType(members["dtype"], subject: subject)
-    let shape = try parseNaturals(members["shape"], key: "shape", subject: subject)
-    let offsets = try parseNaturals(members["data_offsets"], key: "data_offsets", subject: subject)
+    var members: (type: StoredType?, shape: [Int]?, offsets: [Int]?)
+    try reader.object { (key, reader) throws(Failure) in
+      switch key {
+      case "dtype": members.type = try parseType(&reader, subject: subject)
+      case "shape": members.shape = try parseNaturals(&reader, key: key, most: mostDimensions, subject: subject)
+      case "data_offsets": members.offsets = try parseNaturals(&reader, key: key, most: 2, subject: subject)
+      default: try reader.skipValue()
+      }
+    }
+    guard let type = members.type else { throw headerFailure(subject, expected: "a string as dtype", got: "none") }
+    guard let shape = members.shape else { throw headerFailure(subject, expected: "an array as shape", got: "none") }
+    guard let offsets = members.offsets else {
+      throw headerFailure(subject, expected: "an array as data_offsets", got: "none")
+    }
     guard offsets.count == 2, offsets[0] <= offsets[1], offsets[1] <= end - start else {
       throw headerFailure(
         subject, expected: "data_offsets [begin, end] with begin ≤ end ≤ \(end - start)", got: "\(offsets)")
@@ -124,10 +145,11 @@ extension SafetensorsHeader {
     return TensorRecord(name: name, type: type, shape: shape, byteRange: start + offsets[0]..<start + offsets[1])
   }
 
-  private static func parseType(_ value: JSONValue?, subject: String) throws(Failure) -> StoredType {
-    guard let tag = value?.string else {
-      throw headerFailure(subject, expected: "a string as dtype", got: value?.kind ?? "none")
+  private static func parseType(_ reader: inout JSONReader, subject: String) throws(Failure) -> StoredType {
+    guard reader.nextKind() == .string else {
+      throw headerFailure(subject, expected: "a string as dtype", got: try reader.kindText())
     }
+    let tag = try reader.string()
     guard let type = StoredType(rawValue: tag) else {
       throw headerFailure(
         subject, expected: "a dtype of the safetensors format", got: "\"\(tag)\"",
@@ -136,14 +158,24 @@ extension SafetensorsHeader {
     return type
   }
 
-  private static func parseNaturals(_ value: JSONValue?, key: String, subject: String) throws(Failure) -> [Int] {
-    guard let elements = value?.array else {
-      throw headerFailure(subject, expected: "an array as \(key)", got: value?.kind ?? "none")
+  private static func parseNaturals(
+    _ reader: inout JSONReader, key: String, most: Int, subject: String
+  ) throws(Failure) -> [Int] {
+    guard reader.nextKind() == .array else {
+      throw headerFailure(subject, expected: "an array as \(key)", got: try reader.kindText())
     }
     var naturals: [Int] = []
-    for element in elements {
+    try reader.array { (reader) throws(Failure) in
+      let expected = "whole numbers from 0 in \(key)"
+      guard reader.nextKind() == .other else {
+        throw headerFailure(subject, expected: expected, got: try reader.kindText())
+      }
+      let element = try reader.value()
       guard let natural = element.integer, natural >= 0 else {
-        throw headerFailure(subject, expected: "whole numbers from 0 in \(key)", got: element.compact)
+        throw headerFailure(subject, expected: expected, got: element.compact)
+      }
+      guard naturals.count < most else {
+        throw headerFailure(subject, expected: "at most \(most) numbers in \(key)", got: "more")
       }
       naturals.append(natural)
     }

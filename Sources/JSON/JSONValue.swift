@@ -39,7 +39,9 @@ public struct JSONObject: Sendable {
 
   /// All members, first to last.
   public private(set) var members: [Member] = []
+  /// Where the key of each member is; empty while there are few of them, because most objects are small and many.
   private var positions: [ExactString: Int] = [:]
+  private static let few = 8
 
   /// An object without members.
   public init() {}
@@ -51,31 +53,55 @@ public struct JSONObject: Sendable {
 
   /// The value at a key; setting a new key appends a member, setting `nil` removes one.
   public subscript(key: String) -> JSONValue? {
-    get { positions[ExactString(key)].map { members[$0].value } }
+    get { position(of: key).map { members[$0].value } }
     set {
-      let exact = ExactString(key)
-      switch (positions[exact], newValue) {
+      switch (position(of: key), newValue) {
       case (let position?, let value?): members[position].value = value
-      case (nil, let value?):
-        positions[exact] = members.count
-        members.append(Member(key: key, value: value))
+      case (nil, let value?): append(Member(key: key, value: value))
       case (let position?, nil):
         members.remove(at: position)
-        positions = Dictionary(
-          uniqueKeysWithValues: members.enumerated().map { (ExactString($0.element.key), $0.offset) })
+        indexMembers()
       case (nil, nil): break
       }
     }
   }
 
-  /// Appends a member unless its key is there already.
+  /// Appends a member whose key is new.
+  mutating func append(_ member: Member) {
+    members.append(member)
+    if members.count == JSONObject.few + 1 {
+      indexMembers()
+    } else if members.count > JSONObject.few {
+      positions[ExactString(member.key)] = members.count - 1
+    }
+  }
+
+  private func position(of key: String) -> Int? {
+    let key = ExactString(key)
+    return members.count > JSONObject.few ? positions[key] : members.firstIndex { ExactString($0.key) == key }
+  }
+
+  private mutating func indexMembers() {
+    positions = [:]
+    guard members.count > JSONObject.few else { return }
+    for (position, member) in members.enumerated() { positions[ExactString(member.key)] = position }
+  }
+}
+
+/// The keys of an object that have been seen; few are kept without a table.
+struct SeenKeys {
+  private var first: [ExactString] = []
+  private var all: Set<ExactString> = []
+
+  /// Notes a key.
   ///
-  /// - Returns: Whether the key was new.
-  mutating func appendIfNew(key: String, value: JSONValue) -> Bool {
-    let exact = ExactString(key)
-    guard positions[exact] == nil else { return false }
-    positions[exact] = members.count
-    members.append(Member(key: key, value: value))
+  /// - Returns: Whether it is new.
+  mutating func insert(_ key: String) -> Bool {
+    let key = ExactString(key)
+    guard all.isEmpty else { return all.insert(key).inserted }
+    guard !first.contains(key) else { return false }
+    first.append(key)
+    if first.count > 8 { all = Set(first) }
     return true
   }
 }

@@ -120,7 +120,13 @@ public struct MergeReport: Sendable {
   ///
   /// - Throws: `Failure` that names the file and the key at fault.
   public init(path: String) throws(Failure) {
-    let json = try JSONValue(parsing: readFile(path), from: path)
+    try self.init(json: JSONValue(parsing: readFile(path), from: path), path: path)
+  }
+
+  /// Reads the document of a report.
+  ///
+  /// - Throws: `Failure` that names the key at fault.
+  init(json: JSONValue, path: String) throws(Failure) {
     func failure(_ expected: String, _ got: JSONValue?) -> Failure {
       Failure(
         .badData, operation: "read the weights", subject: path, expected: expected,

@@ -18,7 +18,7 @@ struct RecallCommand {
   static let version = "0.1.0"
 
   static let commands: [Command] = [
-    .merge, .select, .extract, .weigh, .fuse, .evaluate, .compare, .tokenize, .inspect, .devices, .conform,
+    .merge, .select, .extract, .weigh, .fuse, .evaluate, .compare, .verify, .tokenize, .inspect, .devices, .conform,
     .bench,
   ]
 

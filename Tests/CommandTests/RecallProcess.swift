@@ -44,4 +44,45 @@ struct RecallProcess {
     process.waitUntilExit()
     return Outcome(code: process.terminationStatus, output: text, diagnostics: problems)
   }
+
+  /// Starts the program and leaves it running, without a word.
+  static func start(_ arguments: [String]) throws -> Process {
+    let process = Process()
+    process.executableURL = program
+    process.arguments = arguments
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    return process
+  }
+
+  /// Starts the program and kills it when its time has come, unless it ends before.
+  ///
+  /// - Parameters:
+  ///   - arguments: Its arguments.
+  ///   - isTime: Asked again and again with the seconds since the start.
+  static func kill(_ arguments: [String], when isTime: (Double) -> Bool) throws {
+    let process = try start(arguments)
+    let start = Date()
+    while process.isRunning, !isTime(Date().timeIntervalSince(start)) { usleep(100) }
+    if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+  }
+
+  /// Starts the program, sends it a signal when its time has come, and waits for its end.
+  static func signal(_ number: Int32, _ arguments: [String], when isTime: () -> Bool) throws -> Outcome {
+    let process = Process()
+    process.executableURL = program
+    process.arguments = arguments
+    let (output, diagnostics) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = diagnostics
+    try process.run()
+    while process.isRunning, !isTime() { usleep(100) }
+    if process.isRunning { Foundation.kill(process.processIdentifier, number) }
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    let problems = String(decoding: diagnostics.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return Outcome(code: process.terminationStatus, output: text, diagnostics: problems)
+  }
 }

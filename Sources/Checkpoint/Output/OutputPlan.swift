@@ -12,7 +12,7 @@ public struct OutputPlan: Sendable {
   public let document: JSONObject
 
   /// The number of parts that the output is written in.
-  var partCount: Int { document["parts"]?.integer ?? 1 }
+  var partCount: Int { min(max(document["parts"]?.integer ?? 1, 1), Part.mostParts) }
 
   init(_ document: JSONValue, parts: Int, heads: [[UInt8]]) {
     var plan = document.object ?? JSONObject()

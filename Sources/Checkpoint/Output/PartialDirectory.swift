@@ -47,6 +47,12 @@ final class PartialDirectory: Sendable {
   /// The directory in which an output grows.
   static func path(for output: String) -> String { absolutePath(output) + ".partial" }
 
+  /// The plan of an unfinished output; `nil` when there is none.
+  static func plan(of output: String) throws(Failure) -> OutputPlan? {
+    let plan = "\(path(for: output))/\(planName)"
+    return PathKind(plan) == .nothing ? nil : try OutputPlan(reading: plan)
+  }
+
   /// Creates `OUT.partial` or takes it up, and takes the lock of a part.
   ///
   /// - Parameters:

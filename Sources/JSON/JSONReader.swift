@@ -12,38 +12,103 @@ extension JSONValue {
   ///   - operation: What the document is read for, for the error.
   /// - Throws: `Failure` of category `badData` that names the byte offset.
   public init(parsing bytes: [UInt8], from subject: String, operation: String = "read JSON") throws(Failure) {
-    var parser = JSONParser(bytes: bytes, subject: subject, operation: operation)
-    self = try parser.document()
+    var reader = JSONReader(bytes, from: subject, operation: operation)
+    self = try reader.value()
+    try reader.end()
   }
 }
 
-/// Recursive descent over the bytes of one document.
-private struct JSONParser {
-  let bytes: [UInt8]
-  let subject: String
-  let operation: String
-  var position = 0
+/// Reads one JSON document (RFC 8259, UTF-8) strictly and step by step, so that a large one need not be in memory as values.
+///
+/// The caller says what comes next; white space is skipped on the way.
+public struct JSONReader {
+  private let bytes: [UInt8]
+  private let subject: String
+  private let operation: String
+  private var position = 0
+  private var depth = 0
 
-  init(bytes: [UInt8], subject: String, operation: String) {
+  /// Starts before the first value.
+  ///
+  /// - Parameters:
+  ///   - bytes: The whole document; a byte order mark is not allowed.
+  ///   - subject: The file it came from, for errors.
+  ///   - operation: What the document is read for, for errors.
+  public init(_ bytes: [UInt8], from subject: String, operation: String) {
     self.bytes = bytes
     self.subject = subject
     self.operation = operation
   }
 
-  mutating func document() throws(Failure) -> JSONValue {
-    skipWhiteSpace()
-    let value = try value(depth: 0)
-    skipWhiteSpace()
-    guard position == bytes.count else { throw failure("the end of the document") }
-    return value
+  /// What kind of value comes next, by its first character.
+  public enum Kind: Sendable {
+    /// An object.
+    case object
+    /// An array.
+    case array
+    /// A string.
+    case string
+    /// A literal, a number or nothing valid.
+    case other
   }
 
-  private mutating func value(depth: Int) throws(Failure) -> JSONValue {
-    guard depth <= JSONValue.deepestNesting else { throw failure("at most \(JSONValue.deepestNesting) nested values") }
+  /// The kind of the next value.
+  public mutating func nextKind() -> Kind {
+    skipWhiteSpace()
     switch current {
-    case UInt8(ascii: "{"): return .object(try object(depth: depth))
-    case UInt8(ascii: "["): return .array(try array(depth: depth))
-    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "{"): return .object
+    case UInt8(ascii: "["): return .array
+    case UInt8(ascii: "\""): return .string
+    default: return .other
+    }
+  }
+
+  /// What kind of value comes next, for messages; an object or array is not read for that.
+  public mutating func kindText() throws(Failure) -> String {
+    switch nextKind() {
+    case .object: return JSONValue.object(JSONObject()).kind
+    case .array: return JSONValue.array([]).kind
+    case .string: return JSONValue.string("").kind
+    case .other: return try plainValue().kind
+    }
+  }
+
+  /// Requires that nothing but white space follows.
+  ///
+  /// - Throws: `Failure` of category `badData`, as all steps do.
+  public mutating func end() throws(Failure) {
+    skipWhiteSpace()
+    guard position == bytes.count else { throw failure("the end of the document") }
+  }
+
+  /// Reads the next value, whatever it is.
+  public mutating func value() throws(Failure) -> JSONValue {
+    switch nextKind() {
+    case .object:
+      var object = JSONObject()
+      try self.object { (key, reader) throws(Failure) in object.append(.init(key: key, value: try reader.value())) }
+      return .object(object)
+    case .array:
+      var elements: [JSONValue] = []
+      try array { (reader) throws(Failure) in elements.append(try reader.value()) }
+      return .array(elements)
+    case .string: return .string(try string())
+    case .other: return try plainValue()
+    }
+  }
+
+  /// Passes over the next value after proving that it is valid.
+  public mutating func skipValue() throws(Failure) {
+    switch nextKind() {
+    case .object: try object { (_, reader) throws(Failure) in try reader.skipValue() }
+    case .array: try array { (reader) throws(Failure) in try reader.skipValue() }
+    case .string: _ = try string()
+    case .other: _ = try plainValue()
+    }
+  }
+
+  private mutating func plainValue() throws(Failure) -> JSONValue {
+    switch current {
     case UInt8(ascii: "t"): return try literal("true", .bool(true))
     case UInt8(ascii: "f"): return try literal("false", .bool(false))
     case UInt8(ascii: "n"): return try literal("null", .null)
@@ -51,45 +116,61 @@ private struct JSONParser {
     }
   }
 
-  private mutating func object(depth: Int) throws(Failure) -> JSONObject {
-    var object = JSONObject()
+  private mutating func enter() throws(Failure) {
+    guard depth < JSONValue.deepestNesting else { throw failure("at most \(JSONValue.deepestNesting) nested values") }
+    depth += 1
     position += 1
     skipWhiteSpace()
-    if skip("}") { return object }
+  }
+
+  /// Reads the next value, an object: calls a function with each key, which has to read or skip the value.
+  ///
+  /// - Throws: `Failure` also for a key that occurs twice, and what the function throws.
+  public mutating func object(
+    _ member: (_ key: String, _ reader: inout JSONReader) throws(Failure) -> Void
+  ) throws(Failure) {
+    guard nextKind() == .object else { throw failure("an object") }
+    try enter()
+    defer { depth -= 1 }
+    if skip("}") { return }
+    var seen = SeenKeys()
     while true {
       skipWhiteSpace()
       guard current == UInt8(ascii: "\"") else { throw failure("a member name") }
       let start = position
       let key = try string()
-      skipWhiteSpace()
-      guard skip(":") else { throw failure("':'") }
-      skipWhiteSpace()
-      let member = try value(depth: depth + 1)
-      guard object.appendIfNew(key: key, value: member) else {
+      guard seen.insert(key) else {
         position = start
         throw failure("every key once", got: "the key \"\(key.prefix(80))\" again")
       }
       skipWhiteSpace()
-      if skip("}") { return object }
+      guard skip(":") else { throw failure("':'") }
+      try member(key, &self)
+      skipWhiteSpace()
+      if skip("}") { return }
       guard skip(",") else { throw failure("',' or '}'") }
     }
   }
 
-  private mutating func array(depth: Int) throws(Failure) -> [JSONValue] {
-    var elements: [JSONValue] = []
-    position += 1
-    skipWhiteSpace()
-    if skip("]") { return elements }
+  /// Reads the next value, an array: calls a function for each element, which has to read or skip it.
+  ///
+  /// - Throws: `Failure`, and what the function throws.
+  public mutating func array(_ element: (_ reader: inout JSONReader) throws(Failure) -> Void) throws(Failure) {
+    guard nextKind() == .array else { throw failure("an array") }
+    try enter()
+    defer { depth -= 1 }
+    if skip("]") { return }
     while true {
+      try element(&self)
       skipWhiteSpace()
-      elements.append(try value(depth: depth + 1))
-      skipWhiteSpace()
-      if skip("]") { return elements }
+      if skip("]") { return }
       guard skip(",") else { throw failure("',' or ']'") }
     }
   }
 
-  private mutating func string() throws(Failure) -> String {
+  /// Reads the next value, a string.
+  public mutating func string() throws(Failure) -> String {
+    guard nextKind() == .string else { throw failure("a string") }
     position += 1
     let start = position
     while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
