@@ -103,7 +103,13 @@ public struct JSONReader {
     case .object: try object { (_, reader) throws(Failure) in try reader.skipValue() }
     case .array: try array { (reader) throws(Failure) in try reader.skipValue() }
     case .string: _ = try string()
-    case .other: _ = try plainValue()
+    case .other:
+      // Numbers are many; none is made of what nobody reads.
+      if let byte = current, byte == UInt8(ascii: "-") || JSONReader.digits.contains(byte) {
+        _ = try numberRange()
+      } else {
+        _ = try plainValue()
+      }
     }
   }
 
@@ -245,6 +251,12 @@ public struct JSONReader {
   }
 
   private mutating func number() throws(Failure) -> JSONNumber {
+    JSONNumber(spelling: try text(bytes[numberRange()]))
+  }
+
+  private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+
+  private mutating func numberRange() throws(Failure) -> Range<Int> {
     let start = position
     _ = skip("-")
     let whole = skipDigits()
@@ -257,7 +269,7 @@ public struct JSONReader {
       if !skip("+") { _ = skip("-") }
       guard skipDigits() > 0 else { throw failure("a digit") }
     }
-    return JSONNumber(spelling: try text(bytes[start..<position]))
+    return start..<position
   }
 
   private mutating func literal(_ word: StaticString, _ value: JSONValue) throws(Failure) -> JSONValue {
@@ -284,7 +296,7 @@ public struct JSONReader {
 
   private mutating func skipDigits() -> Int {
     let start = position
-    while let byte = current, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
+    while let byte = current, JSONReader.digits.contains(byte) { position += 1 }
     return position - start
   }
 

@@ -7,7 +7,8 @@ extension Command {
   /// Whether an output is sound.
   static let verify = Command(
     name: "verify", operands: "DIR",
-    summary: "checks structure, shapes, values and recorded digests of a model; completes one whose parts are all there",
+    summary:
+      "checks structure, shapes, values and recorded digests of a model; completes one whose parts are all there",
     options: [CommonOptions.json, Device.option, CommonOptions.progress]
   ) { options in
     guard options.operands.count == 1 else {

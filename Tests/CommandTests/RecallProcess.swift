@@ -61,6 +61,7 @@ struct RecallProcess {
   /// - Parameters:
   ///   - arguments: Its arguments.
   ///   - isTime: Asked again and again with the seconds since the start.
+  /// - Throws: When the program cannot be started.
   static func kill(_ arguments: [String], when isTime: (Double) -> Bool) throws {
     let process = try start(arguments)
     let start = Date()

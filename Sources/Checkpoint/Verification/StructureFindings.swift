@@ -17,7 +17,8 @@ public func structureFindings(in directory: String) -> (checkpoint: Checkpoint?,
     if checkpoint.shards.count > 1, PathKind(index) != .nothing {
       let total = try JSONValue(parsing: readFile(index), from: index)["metadata"]?["total_size"]
       if let total, total.integer != checkpoint.byteCount {
-        findings.append(Finding(index, "says total_size \(total.compact), and the tensors have \(checkpoint.byteCount)"))
+        findings.append(
+          Finding(index, "says total_size \(total.compact), and the tensors have \(checkpoint.byteCount)"))
       }
     }
     let known = Set(checkpoint.shards.map(\.fileName))

@@ -18,8 +18,10 @@ public struct OutputVerification: Sendable {
   /// The files whose digests are as recorded.
   public private(set) var matchingFiles = 0
 
-  /// Reads the directory: every head, the index, the shapes that config.json asks for, every value, and recall.json with the
-  /// digests it records. Takes as long as reading takes.
+  /// Reads the directory, which takes as long as reading takes.
+  ///
+  /// Looks at every head, the index, the shapes that config.json asks for, every value, and recall.json with the digests it
+  /// records.
   ///
   /// - Parameters:
   ///   - directory: A model directory.
@@ -28,7 +30,8 @@ public struct OutputVerification: Sendable {
   public init(of directory: String, progress: MergeProgress = .unwatched) throws(Failure) {
     self.directory = absolutePath(directory)
     var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: self.directory, isDirectory: &isDirectory), isDirectory.boolValue else {
+    guard FileManager.default.fileExists(atPath: self.directory, isDirectory: &isDirectory), isDirectory.boolValue
+    else {
       throw Failure(
         .missingInput, operation: "verify the output", subject: self.directory, expected: "a model directory",
         got: "none")
