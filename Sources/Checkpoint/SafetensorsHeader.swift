@@ -108,74 +108,76 @@ extension SafetensorsHeader {
   }
 
   private static func parseTensor(
-    _ name: String, _ reader: inout JSONReader, from start: Int, to end: Int, subject: String
+    _ name: String, _ reader: inout JSONReader, from start: Int, to end: Int, subject: @autoclosure () -> String
   ) throws(Failure) -> TensorRecord {
     guard reader.nextKind() == .object else {
       throw headerFailure(
-        subject, expected: "an object with dtype, shape and data_offsets", got: try reader.kindText())
+        subject(), expected: "an object with dtype, shape and data_offsets", got: try reader.kindText())
     }
     var members: (type: StoredType?, shape: [Int]?, offsets: [Int]?)
     try reader.object { (key, reader) throws(Failure) in
       switch key {
-      case "dtype": members.type = try parseType(&reader, subject: subject)
-      case "shape": members.shape = try parseNaturals(&reader, key: key, most: mostDimensions, subject: subject)
-      case "data_offsets": members.offsets = try parseNaturals(&reader, key: key, most: 2, subject: subject)
+      case "dtype": members.type = try parseType(&reader, subject: subject())
+      case "shape": members.shape = try parseNaturals(&reader, key: key, most: mostDimensions, subject: subject())
+      case "data_offsets": members.offsets = try parseNaturals(&reader, key: key, most: 2, subject: subject())
       default: try reader.skipValue()
       }
     }
-    guard let type = members.type else { throw headerFailure(subject, expected: "a string as dtype", got: "none") }
-    guard let shape = members.shape else { throw headerFailure(subject, expected: "an array as shape", got: "none") }
+    guard let type = members.type else { throw headerFailure(subject(), expected: "a string as dtype", got: "none") }
+    guard let shape = members.shape else { throw headerFailure(subject(), expected: "an array as shape", got: "none") }
     guard let offsets = members.offsets else {
-      throw headerFailure(subject, expected: "an array as data_offsets", got: "none")
+      throw headerFailure(subject(), expected: "an array as data_offsets", got: "none")
     }
     guard offsets.count == 2, offsets[0] <= offsets[1], offsets[1] <= end - start else {
       throw headerFailure(
-        subject, expected: "data_offsets [begin, end] with begin ≤ end ≤ \(end - start)", got: "\(offsets)")
+        subject(), expected: "data_offsets [begin, end] with begin ≤ end ≤ \(end - start)", got: "\(offsets)")
     }
     guard let byteCount = type.byteCount(shape: shape) else {
       throw headerFailure(
-        subject, expected: "a shape whose elements fill a countable number of whole bytes",
+        subject(), expected: "a shape whose elements fill a countable number of whole bytes",
         got: "\(type.rawValue) \(shape)")
     }
     guard offsets[1] - offsets[0] == byteCount else {
       throw headerFailure(
-        subject, expected: "\(byteCount) bytes for \(type.rawValue) \(excerpt("\(shape)"))",
+        subject(), expected: "\(byteCount) bytes for \(type.rawValue) \(excerpt("\(shape)"))",
         got: "data_offsets \(offsets)")
     }
     return TensorRecord(name: name, type: type, shape: shape, byteRange: start + offsets[0]..<start + offsets[1])
   }
 
-  private static func parseType(_ reader: inout JSONReader, subject: String) throws(Failure) -> StoredType {
+  private static func parseType(
+    _ reader: inout JSONReader, subject: @autoclosure () -> String
+  ) throws(Failure) -> StoredType {
     guard reader.nextKind() == .string else {
-      throw headerFailure(subject, expected: "a string as dtype", got: try reader.kindText())
+      throw headerFailure(subject(), expected: "a string as dtype", got: try reader.kindText())
     }
     let tag = try reader.string()
     guard let type = StoredType(rawValue: tag) else {
       throw headerFailure(
-        subject, expected: "a dtype of the safetensors format", got: "\"\(tag)\"",
+        subject(), expected: "a dtype of the safetensors format", got: "\"\(tag)\"",
         advice: "Known are \(StoredType.allCases.map(\.rawValue).joined(separator: ", ")).")
     }
     return type
   }
 
   private static func parseNaturals(
-    _ reader: inout JSONReader, key: String, most: Int, subject: String
+    _ reader: inout JSONReader, key: String, most: Int, subject: @autoclosure () -> String
   ) throws(Failure) -> [Int] {
     guard reader.nextKind() == .array else {
-      throw headerFailure(subject, expected: "an array as \(key)", got: try reader.kindText())
+      throw headerFailure(subject(), expected: "an array as \(key)", got: try reader.kindText())
     }
     var naturals: [Int] = []
     try reader.array { (reader) throws(Failure) in
       let expected = "whole numbers from 0 in \(key)"
       guard reader.nextKind() == .other else {
-        throw headerFailure(subject, expected: expected, got: try reader.kindText())
+        throw headerFailure(subject(), expected: expected, got: try reader.kindText())
       }
       let element = try reader.value()
       guard let natural = element.integer, natural >= 0 else {
-        throw headerFailure(subject, expected: expected, got: element.compact)
+        throw headerFailure(subject(), expected: expected, got: element.compact)
       }
       guard naturals.count < most else {
-        throw headerFailure(subject, expected: "at most \(most) numbers in \(key)", got: "more")
+        throw headerFailure(subject(), expected: "at most \(most) numbers in \(key)", got: "more")
       }
       naturals.append(natural)
     }
