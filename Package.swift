@@ -28,13 +28,16 @@ let package = Package(
     .target(name: "ComputeCPU", dependencies: ["CBLAS", "CVector", "Compute"], swiftSettings: strict),
     // The kernel texts, and what runs them on any device.
     .target(
-      name: "Kernels", path: "Kernels", exclude: ["README.md", "portable", "dialect.cuda.h", "dialect.opencl.h"],
+      name: "Kernels", path: "Kernels",
+      exclude: ["CUDA", "README.md", "portable", "dialect.cuda.h", "dialect.opencl.h"],
       cSettings: strictC),
     .target(
       name: "ComputeKernels", dependencies: ["Checkpoint", "Compute", "Diagnostics", "Kernels"], swiftSettings: strict),
     .target(name: "COpenCL", cSettings: strictC),
     .target(
       name: "ComputeOpenCL", dependencies: ["COpenCL", "Compute", "ComputeKernels"], swiftSettings: strict),
+    .target(name: "CCUDA", cSettings: strictC),
+    .target(name: "ComputeCUDA", dependencies: ["CCUDA", "Compute", "ComputeKernels"], swiftSettings: strict),
 
     // The reference is scalar on purpose; unoptimised it would take minutes.
     .target(
@@ -55,8 +58,8 @@ let package = Package(
     .executableTarget(
       name: "recall",
       dependencies: [
-        "Checkpoint", "Compute", "ComputeCPU", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON", "Measurement",
-        "Recall", "Tokenization",
+        "Checkpoint", "Compute", "ComputeCPU", "ComputeCUDA", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON",
+        "Measurement", "Recall", "Tokenization",
       ],
       swiftSettings: strict),
 
@@ -65,6 +68,12 @@ let package = Package(
       dependencies: [
         "COpenCL", "Checkpoint", "Compute", "ComputeCPU", "ComputeKernels", "ComputeOpenCL", "Conformance", "JSON",
         "TestSupport",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ComputeCUDATests",
+      dependencies: [
+        "CCUDA", "Checkpoint", "Compute", "ComputeCPU", "ComputeCUDA", "ComputeKernels", "Conformance", "TestSupport",
       ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),

@@ -21,6 +21,9 @@ typedef unsigned long long ulong;
 // Waits for the group, whose writes to local memory are seen after it.
 #define BARRIER() __syncthreads()
 
+// Before a loop of fixed length whose arrays have to stay in registers.
+#define UNROLL _Pragma("unroll")
+
 #define LOCAL_ADD(address, value) atomicAdd((address), (value))
 #define GLOBAL_ADD(address, value) atomicAdd((address), (value))
 

@@ -18,6 +18,9 @@
 // Waits for the group, whose writes to local memory are seen after it.
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 
+// A loop of fixed length: OpenCL's compilers unroll by themselves.
+#define UNROLL
+
 #define LOCAL_ADD(address, value) atomic_add((address), (value))
 #define GLOBAL_ADD(address, value) atomic_add((address), (value))
 

@@ -62,6 +62,12 @@ static const char tokenScores[] = {
 static const char weightedSum[] = {
 #embed "portable/weighted-sum.cl" suffix(, 0)
 };
+static const char narrow[] = {
+#embed "CUDA/narrow.cu" suffix(, 0)
+};
+static const char radialBasis[] = {
+#embed "CUDA/radial-basis.cu" suffix(, 0)
+};
 
 static const struct KernelText texts[] = {
     {"dialect.opencl.h", dialectOpenCL},
@@ -83,6 +89,8 @@ static const struct KernelText texts[] = {
     {"portable/rotary.cl", rotary},
     {"portable/token-scores.cl", tokenScores},
     {"portable/weighted-sum.cl", weightedSum},
+    {"CUDA/narrow.cu", narrow},
+    {"CUDA/radial-basis.cu", radialBasis},
     {NULL, NULL},
 };
 

@@ -50,10 +50,10 @@ KERNEL attention(
   uint row = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
   float largest[4], sum[4], result[4][COLUMNS];
-  for (int query = 0; query < 4; query++) {
+  UNROLL for (int query = 0; query < 4; query++) {
     largest[query] = MINUS_INFINITY;
     sum[query] = 0.0f;
-    for (int column = 0; column < COLUMNS; column++) result[query][column] = 0.0f;
+    UNROLL for (int column = 0; column < COLUMNS; column++) result[query][column] = 0.0f;
   }
 
   ulong firstKey = window > 0 && firstQuery + 1 > window ? firstQuery + 1 - window : 0;
@@ -61,8 +61,8 @@ KERNEL attention(
   for (ulong key = firstKey; key < endKey; key += KEYS) {
     ulong keyCount = endKey - key < KEYS ? endKey - key : KEYS;
     float scores[4][KEYS_OF_ITEM];
-    for (int query = 0; query < 4; query++)
-      for (int place = 0; place < KEYS_OF_ITEM; place++) scores[query][place] = 0.0f;
+    UNROLL for (int query = 0; query < 4; query++)
+      UNROLL for (int place = 0; place < KEYS_OF_ITEM; place++) scores[query][place] = 0.0f;
     for (ulong start = 0; start < dimension; start += SLICE) {
       BARRIER();
       stage(
@@ -73,19 +73,19 @@ KERNEL attention(
           dimension - start);
       BARRIER();
       for (uint index = 0; index < SLICE; index++) {
-        for (int place = 0; place < KEYS_OF_ITEM; place++) {
+        UNROLL for (int place = 0; place < KEYS_OF_ITEM; place++) {
           float ofKey = right[index * (KEYS + 1) + lane + place * LANES];
-          for (int query = 0; query < 4; query++)
+          UNROLL for (int query = 0; query < 4; query++)
             scores[query][place] = fma(left[index * (QUERIES + 1) + row + query], ofKey, scores[query][place]);
         }
       }
     }
 
     float highest[4];
-    for (int query = 0; query < 4; query++) {
+    UNROLL for (int query = 0; query < 4; query++) {
       highest[query] = largest[query];
       ulong ofText = firstQuery + row + query;
-      for (int place = 0; place < KEYS_OF_ITEM; place++) {
+      UNROLL for (int place = 0; place < KEYS_OF_ITEM; place++) {
         ulong other = key + lane + place * LANES;
         float score = scores[query][place] * scale;
         if (softCap > 0) score = capped(score, softCap);
@@ -95,10 +95,10 @@ KERNEL attention(
       }
     }
     BARRIER();
-    for (int query = 0; query < 4; query++) exchange[(row + query) * LANES + lane] = highest[query];
+    UNROLL for (int query = 0; query < 4; query++) exchange[(row + query) * LANES + lane] = highest[query];
     BARRIER();
-    for (int query = 0; query < 4; query++) {
-      for (int other = 0; other < LANES; other++) {
+    UNROLL for (int query = 0; query < 4; query++) {
+      UNROLL for (int other = 0; other < LANES; other++) {
         float candidate = exchange[(row + query) * LANES + other];
         highest[query] = candidate > highest[query] ? candidate : highest[query];
       }
@@ -107,8 +107,8 @@ KERNEL attention(
       float correction = exponential(largest[query] - origin);
       largest[query] = highest[query];
       sum[query] *= correction;
-      for (int column = 0; column < COLUMNS; column++) result[query][column] *= correction;
-      for (int place = 0; place < KEYS_OF_ITEM; place++) {
+      UNROLL for (int column = 0; column < COLUMNS; column++) result[query][column] *= correction;
+      UNROLL for (int place = 0; place < KEYS_OF_ITEM; place++) {
         float weight = exponential(scores[query][place] - origin);
         sum[query] += weight;
         weights[(row + query) * (KEYS + 1) + lane + place * LANES] = weight;
@@ -117,24 +117,24 @@ KERNEL attention(
     BARRIER();
     for (uint other = 0; other < keyCount; other++) {
       float ofQuery[4];
-      for (int query = 0; query < 4; query++) ofQuery[query] = weights[(row + query) * (KEYS + 1) + other];
-      for (int column = 0; column < COLUMNS; column++) {
+      UNROLL for (int query = 0; query < 4; query++) ofQuery[query] = weights[(row + query) * (KEYS + 1) + other];
+      UNROLL for (int column = 0; column < COLUMNS; column++) {
         ulong place = lane + column * LANES;
         float ofColumn = place < dimension ? value[(key + other) * keyWidth + place] : 0.0f;
-        for (int query = 0; query < 4; query++)
+        UNROLL for (int query = 0; query < 4; query++)
           result[query][column] = fma(ofQuery[query], ofColumn, result[query][column]);
       }
     }
   }
 
   BARRIER();
-  for (int query = 0; query < 4; query++) exchange[(row + query) * LANES + lane] = sum[query];
+  UNROLL for (int query = 0; query < 4; query++) exchange[(row + query) * LANES + lane] = sum[query];
   BARRIER();
-  for (int query = 0; query < 4; query++) {
+  UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= queryCount) continue;
     float total = 0.0f;
-    for (int other = 0; other < LANES; other++) total += exchange[(row + query) * LANES + other];
-    for (int column = 0; column < COLUMNS; column++) {
+    UNROLL for (int other = 0; other < LANES; other++) total += exchange[(row + query) * LANES + other];
+    UNROLL for (int column = 0; column < COLUMNS; column++) {
       ulong place = lane + column * LANES;
       if (place < dimension) {
         ELEMENTS(out)[queryOffset + (row + query) * queryWidth + place] = quotient(result[query][column], total);

@@ -49,7 +49,11 @@ public protocol ComputeBackend: AnyObject {
   /// gain and bias `[1, d]`, or no bias.
   func layerNorm(_ x: Matrix, gain: Matrix, bias: Matrix?, epsilon: Float, into out: Matrix) throws(DeviceError)
   /// `out = a · weightsᵀ + bias`: a `float32 [n, k]`, weights `[m, k]`, bias `[1, m]` or none, out `float32 [n, m]`.
-  func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError)
+  func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+  ) throws(DeviceError)
+  /// The largest relative error with which `multiply` takes an activation; 0 where it takes activations as they are.
+  func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
   /// Turns each head of each token by the angles of its position, in place, pairing element `i` with `i + rotated / 2`.
   ///
   /// States are `float32 [tokens, heads · headDimension]`; cosines and sines `float32 [positions, rotated / 2]` with
@@ -165,6 +169,15 @@ public struct AttentionShape: Sendable, Equatable {
   }
 }
 
+/// How exactly a product takes its activations; weights are taken as they are, and sums are `float32`.
+public enum ProductPrecision: String, Sendable, CaseIterable {
+  /// Activations may be rounded to the type of 16-bit weights, as tensor cores need it: at full speed.
+  case fast
+  /// Activations keep at least 16 significant bits: for what a small difference may turn, such as a clustering. A device
+  /// may need twice the time.
+  case full
+}
+
 /// The nonlinearity of a feed-forward block.
 public enum Activation: String, Sendable, CaseIterable {
   /// `x / (1 + exp(−x))`
@@ -202,6 +215,16 @@ public struct Transfer: Sendable {
 extension ComputeBackend {
   /// None: the device is kept busy from one thread.
   public var threadBackends: ThreadBackends? { nil }
+
+  /// Products take activations as they are, unless a backend says otherwise.
+  public func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double { 0 }
+
+  /// `out = a · weightsᵀ + bias` at full speed.
+  public func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
+  ) throws(DeviceError) {
+    try multiply(a, transposed: weights, bias: bias, precision: .fast, into: out)
+  }
 
   /// Copies a matrix to the start of host memory and waits until it is there.
   public func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {

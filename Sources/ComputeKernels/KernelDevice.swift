@@ -106,7 +106,11 @@ package protocol MatrixProducts: AnyObject {
   /// `out = a · weightsᵀ`: a `float32 [n, k]`, weights `[m, k]` of any weight type, out `float32 [n, m]`.
   ///
   /// - Returns: Whether it did; `false` leaves the product to the portable kernel.
-  func multiply(_ a: Matrix, transposed weights: Matrix, into out: Matrix) throws(DeviceError) -> Bool
+  func multiply(
+    _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, into out: Matrix
+  ) throws(DeviceError) -> Bool
+  /// As in `ComputeBackend`.
+  func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
   /// `out = exp(−|x_a − y_b|² / 2σ²)` within the error bound of `ComputeBackend.radialBasisKernel`.
   ///
   /// - Returns: Whether it did; `false` leaves the matrix to the portable kernel.

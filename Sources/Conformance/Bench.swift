@@ -12,7 +12,7 @@ final class Bench {
   private(set) var time: DeviceTime?
   /// How many elements are made before they repeat; a prime, so that rows differ.
   private static let period = 65_521
-  private let tolerance: Tolerance
+  let tolerance: Tolerance
   private let compares: Bool
   private var arguments: [GuardedMatrix] = []
 

@@ -16,11 +16,14 @@ public struct OperationCase: Sendable {
   public let flops: Int
   /// The bytes that have to be read and written at least.
   public let bytes: Int
+  /// The weights' type and the precision of a product, whose activations the backend may round.
+  let product: (weights: ElementType, precision: ProductPrecision)?
   let body: @Sendable (Bench) throws(DeviceError) -> Void
 
   init(
     _ operation: String, _ shape: String, type elementType: String = "float32", tolerance: Tolerance,
-    flops: Int, bytes: Int, _ body: @escaping @Sendable (Bench) throws(DeviceError) -> Void
+    flops: Int, bytes: Int, product: (weights: ElementType, precision: ProductPrecision)? = nil,
+    _ body: @escaping @Sendable (Bench) throws(DeviceError) -> Void
   ) {
     self.operation = operation
     self.shape = shape
@@ -28,6 +31,7 @@ public struct OperationCase: Sendable {
     self.tolerance = tolerance
     self.flops = flops
     self.bytes = bytes
+    self.product = product
     self.body = body
   }
 
@@ -39,7 +43,7 @@ public struct OperationCase: Sendable {
   /// Outputs are poisoned before the operation; it fails when they stay so, when memory around any argument or an input
   /// changes, and when the result is too far from the reference.
   public func check(on backend: any ComputeBackend) -> CaseReport {
-    report(Bench(backend, seed: name, tolerance: tolerance, compares: true))
+    report(Bench(backend, seed: name, tolerance: tolerance(on: backend), compares: true))
   }
 
   /// Runs the operation without comparing, the given number of times after a first one; the report has the best time.
@@ -47,6 +51,15 @@ public struct OperationCase: Sendable {
     let bench = Bench(backend, seed: name, tolerance: tolerance, compares: false)
     bench.repetitions = repetitions
     return report(bench)
+  }
+
+  /// A product may be further from the reference by what the backend says that it rounds activations by: an error of a
+  /// term is at most so much of the term.
+  private func tolerance(on backend: any ComputeBackend) -> Tolerance {
+    guard let product, case .relative(let bound, let reason) = tolerance else { return tolerance }
+    let roundoff = backend.activationRoundoff(withWeights: product.weights, precision: product.precision)
+    guard roundoff > 0 else { return tolerance }
+    return .relative(bound + roundoff, because: "\(reason), and activations rounded for \(product.weights.rawValue)")
   }
 
   private func report(_ bench: Bench) -> CaseReport {
@@ -59,7 +72,7 @@ public struct OperationCase: Sendable {
       outcome = error.code == .unsupported ? .skipped(error.description) : .failed(error.description)
     }
     return CaseReport(
-      operation: operation, shape: shape, elementType: elementType, error: bench.largestError, bound: tolerance.bound,
-      time: bench.time, flops: flops, bytes: bytes, outcome: outcome)
+      operation: operation, shape: shape, elementType: elementType, error: bench.largestError,
+      bound: bench.tolerance.bound, time: bench.time, flops: flops, bytes: bytes, outcome: outcome)
   }
 }

@@ -1,11 +1,12 @@
 import Compute
 import ComputeCPU
+import ComputeCUDA
 import ComputeOpenCL
 import Diagnostics
 
 extension BackendCatalog {
   /// The backends of this build.
-  static let ofThisBuild = BackendCatalog(drivers: [OpenCLProvider()], processor: CPUProvider())
+  static let ofThisBuild = BackendCatalog(drivers: [CUDAProvider(), OpenCLProvider()], processor: CPUProvider())
 }
 
 /// The device that was asked for, not opened yet.

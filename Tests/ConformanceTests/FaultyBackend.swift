@@ -72,9 +72,11 @@ final class FaultyBackend: ComputeBackend {
       try processor.layerNorm(x, gain: gain, bias: bias, epsilon: epsilon, into: out)
     }
   }
-  func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
+  func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+  ) throws(DeviceError) {
     try perform("multiply", into: out) { () throws(DeviceError) in
-      try processor.multiply(a, transposed: weights, bias: bias, into: out)
+      try processor.multiply(a, transposed: weights, bias: bias, precision: precision, into: out)
     }
   }
   func rotaryEmbedding(

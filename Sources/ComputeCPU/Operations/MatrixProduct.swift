@@ -7,7 +7,9 @@ extension CPUBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.outOfMemory`
   ///   when there is no room for a widened panel.
-  public func multiply(_ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix) throws(DeviceError) {
+  public func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+  ) throws(DeviceError) {
     try ArgumentChecks.multiply(a, transposed: weights, bias: bias, into: out)
 
     try fillRows(of: out, with: bias)

@@ -5,11 +5,11 @@ extension KernelBackend {
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
   package func multiply(
-    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
   ) throws(DeviceError) {
     try ArgumentChecks.multiply(a, transposed: weights, bias: bias, into: out)
     if out.count > 0, a.columns > 0, let products = driver.products,
-      try products.multiply(a, transposed: weights, into: out)
+      try products.multiply(a, transposed: weights, precision: precision, into: out)
     {
       if let bias { try add(bias: bias, to: out) }
       return
@@ -21,6 +21,11 @@ extension KernelBackend {
         .matrix(a), .matrix(weights), .matrix(bias ?? weights), .format(of: bias ?? weights), .flag(bias != nil),
         .matrix(out), .count(out.rows), .count(a.columns), .count(out.columns),
       ])
+  }
+
+  /// As the vendor's library has it.
+  package func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double {
+    driver.products?.activationRoundoff(withWeights: type, precision: precision) ?? 0
   }
 
   private func add(bias: Matrix, to out: Matrix) throws(DeviceError) {

@@ -8,16 +8,25 @@ extension OperationCase {
     ]
     return [ElementType.float32, .float16, .bfloat16].flatMap { type in
       shapes.flatMap { rows, depth, columns in
-        [false, true].map { multiply(rows: rows, depth: depth, columns: columns, type, hasBias: $0) }
+        ProductPrecision.allCases.flatMap { precision in
+          [false, true].map {
+            multiply(rows: rows, depth: depth, columns: columns, type, hasBias: $0, precision: precision)
+          }
+        }
       }
     }
   }
 
-  static func multiply(rows: Int, depth: Int, columns: Int, _ type: ElementType, hasBias: Bool) -> OperationCase {
+  static func multiply(
+    rows: Int, depth: Int, columns: Int, _ type: ElementType, hasBias: Bool,
+    precision: ProductPrecision = .fast
+  ) -> OperationCase {
     OperationCase(
-      "multiply", "[\(rows), \(depth)] · [\(columns), \(depth)]ᵀ\(hasBias ? " + bias" : "")", type: type.rawValue,
+      "multiply",
+      "[\(rows), \(depth)] · [\(columns), \(depth)]ᵀ\(hasBias ? " + bias" : "")\(precision == .full ? ", full" : "")",
+      type: type.rawValue,
       tolerance: .sum(of: depth + 1), flops: 2 * rows * depth * columns,
-      bytes: 4 * rows * (depth + columns) + type.byteCount * depth * columns
+      bytes: 4 * rows * (depth + columns) + type.byteCount * depth * columns, product: (type, precision)
     ) { bench throws(DeviceError) in
       let a = bench.numbers.matrix(rows, depth)
       let weights = bench.numbers.matrix(columns, depth, type)
@@ -28,7 +37,7 @@ extension OperationCase {
       var offsets: Matrix?
       if let bias { offsets = try bench.input(bias) }
       try bench.perform { () throws(DeviceError) in
-        try bench.backend.multiply(left, transposed: right, bias: offsets, into: out)
+        try bench.backend.multiply(left, transposed: right, bias: offsets, precision: precision, into: out)
       }
       try bench.expect(out, Reference.multiply(a, weights, bias: bias))
     }

@@ -68,11 +68,15 @@ public struct ForwardWorkspace {
 public struct DecoderForwardPass {
   /// The model's shape.
   public let configuration: ModelConfiguration
+  private let precision: ProductPrecision
   private let backend: any ComputeBackend
 
   /// Prepares the pass of one model on a device.
-  public init(_ configuration: ModelConfiguration, on backend: any ComputeBackend) {
+  public init(
+    _ configuration: ModelConfiguration, precision: ProductPrecision = .fast, on backend: any ComputeBackend
+  ) {
     self.configuration = configuration
+    self.precision = precision
     self.backend = backend
   }
 
@@ -96,16 +100,20 @@ public struct DecoderForwardPass {
     try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
     let heads = try attend(normed, sequences: sequences, weights: weights, block: block, workspace: workspace)
     try backend.multiply(
-      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), into: projected)
+      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), precision: precision,
+      into: projected)
     try backend.add(projected, to: states)
 
     try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
     let gate = try workspace.gate.rows(batch)
     let up = try workspace.up.rows(batch)
-    try backend.multiply(normed, transposed: weights(.gate), bias: weights.optional(.gateBias), into: gate)
-    try backend.multiply(normed, transposed: weights(.up), bias: weights.optional(.upBias), into: up)
+    try backend.multiply(
+      normed, transposed: weights(.gate), bias: weights.optional(.gateBias), precision: precision, into: gate)
+    try backend.multiply(
+      normed, transposed: weights(.up), bias: weights.optional(.upBias), precision: precision, into: up)
     try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gate)
-    try backend.multiply(gate, transposed: weights(.down), bias: weights.optional(.downBias), into: projected)
+    try backend.multiply(
+      gate, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, into: projected)
     try backend.add(projected, to: states)
   }
 
@@ -122,9 +130,12 @@ public struct DecoderForwardPass {
     let keys = try workspace.keys.rows(batch)
     let values = try workspace.values.rows(batch)
     let heads = try workspace.heads.rows(batch)
-    try backend.multiply(normed, transposed: weights(.query), bias: weights.optional(.queryBias), into: queries)
-    try backend.multiply(normed, transposed: weights(.key), bias: weights.optional(.keyBias), into: keys)
-    try backend.multiply(normed, transposed: weights(.value), bias: weights.optional(.valueBias), into: values)
+    try backend.multiply(
+      normed, transposed: weights(.query), bias: weights.optional(.queryBias), precision: precision, into: queries)
+    try backend.multiply(
+      normed, transposed: weights(.key), bias: weights.optional(.keyBias), precision: precision, into: keys)
+    try backend.multiply(
+      normed, transposed: weights(.value), bias: weights.optional(.valueBias), precision: precision, into: values)
     try normaliseHeads(queries, gain: weights.optional(.queryNorm))
     try normaliseHeads(keys, gain: weights.optional(.keyNorm))
     for states in [queries, keys] {

@@ -22,14 +22,14 @@ public final class HiddenStateExtractor {
   /// - Throws: `DeviceError` when the device has no memory for it.
   public init(
     _ model: Model, samples: SampleBatches, pooling: Pooling, workspace: ForwardWorkspace,
-    on backend: any ComputeBackend
+    precision: ProductPrecision = .fast, on backend: any ComputeBackend
   ) throws(DeviceError) {
     self.model = model
     self.samples = samples
     self.pooling = pooling
     self.workspace = workspace
     self.backend = backend
-    forward = DecoderForwardPass(model.configuration, on: backend)
+    forward = DecoderForwardPass(model.configuration, precision: precision, on: backend)
     let width = model.configuration.hiddenSize
     states = try backend.allocate(rows: samples.tokenIdentifiers.count, columns: width)
     representation = try backend.allocate(rows: samples.sampleCount, columns: width)

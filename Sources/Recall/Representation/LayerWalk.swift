@@ -27,6 +27,7 @@ public struct LayerWalk {
   private let digests: [ModelDigester]
   private let samples: SampleBatches
   private let pooling: Pooling
+  private let precision: ProductPrecision
   private let backend: any ComputeBackend
   private let waits: StageWaits
 
@@ -37,16 +38,18 @@ public struct LayerWalk {
   ///   - digests: What the bytes read add to, one for each model.
   ///   - samples: The texts that every model runs.
   ///   - pooling: How states become vectors.
+  ///   - precision: How exactly the products take activations.
   ///   - backend: The device.
   ///   - waits: Told how long the walk waited for the disk.
   public init(
     _ models: [Model], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
-    on backend: any ComputeBackend, waits: StageWaits = StageWaits()
+    precision: ProductPrecision = .fast, on backend: any ComputeBackend, waits: StageWaits = StageWaits()
   ) {
     self.models = models
     self.digests = digests
     self.samples = samples
     self.pooling = pooling
+    self.precision = precision
     self.backend = backend
     self.waits = waits
   }
@@ -63,7 +66,8 @@ public struct LayerWalk {
     let workspace = try ForwardWorkspace(
       configuration, tokens: samples.largestBatch, longestText: samples.longestText, on: backend)
     let extractors = try models.map { model throws(DeviceError) in
-      try HiddenStateExtractor(model, samples: samples, pooling: pooling, workspace: workspace, on: backend)
+      try HiddenStateExtractor(
+        model, samples: samples, pooling: pooling, workspace: workspace, precision: precision, on: backend)
     }
     let sources = try models.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
     let nothing = [ResidentTensors](repeating: [:], count: models.count)

@@ -64,10 +64,10 @@ public struct TypicalSampleSelection {
     let passes = SampleBatches.passes(
       lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget)
     for (number, range) in passes.enumerated() {
+      // A text between two clusters goes to one or the other by the last bits of its states, and takes others along.
       let walk = try LayerWalk(
         [model], digests: [digest], samples: SampleBatches(Array(pool[range]), on: backend),
-        pooling: recipe.poolingOrDefault,
-        on: backend)
+        pooling: recipe.poolingOrDefault, precision: .full, on: backend)
       var layer = 0
       try walk.run { _, states, _ in
         try representations.store(backend.download(states[0]), layer: layer, firstSample: range.lowerBound)

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What has to be seen on a machine with an NVIDIA GPU, in one command and under ten minutes: every operation against its
+# reference, a whole merge against the processor's, the memory checker, and the rates. It needs the recall binary, the
+# driver, NVRTC and cuBLAS; compute-sanitizer is used where it is installed.
+#
+#   Benchmarks/gpu.sh [RECALL]      the binary (default: .build/release/recall)
+#
+# RECALL_CUDA_LIBRARIES names directories of NVRTC and cuBLAS that the loader does not search. The findings go to stdout and
+# to Benchmarks/results/, with date, driver and commit. The exit code is 0 when all that was checked holds, 1 when
+# something does not, 69 without a GPU: nothing is measured then.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+recall=${1:-.build/release/recall}
+family=Benchmarks/continual/family
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+if [[ ! -x $recall ]]; then
+  echo "gpu.sh: no binary $recall; build one with swift build -c release --static-swift-stdlib --product recall" >&2
+  exit 66
+fi
+devices=$("$recall" devices 2>&1)
+if ! grep -q '^cuda:0 ' <<<"$devices"; then
+  echo "gpu.sh: unmeasured, because recall opens no CUDA device:" >&2
+  grep '^cuda' <<<"$devices" >&2
+  echo "unmeasured: conformance, the merge against the processor's, compute-sanitizer, all rates" >&2
+  exit 69
+fi
+
+commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# The emulated device of the tests must leave no results behind.
+if grep -q 'tests only' <<<"$devices"; then
+  results=$work/results.md
+else
+  results=Benchmarks/results/$(date -u +%F)-gpu-$(hostname)-$commit.md
+fi
+
+say() { tee -a "$results"; }
+# Runs a check and says how it went: its name, then the command.
+check() {
+  local name=$1
+  shift
+  if "$@" >"$work/output" 2>&1; then
+    echo "- passed: $name" | say
+  else
+    echo "- FAILED: $name" | say
+    sed 's/^/    /' "$work/output" | tail -40 | say
+    failures=$((failures + 1))
+  fi
+}
+
+# merge DEVICE OUTPUT: the five experts of the repository.
+merge() {
+  local models=()
+  for expert in sentiment extractive-qa translation reading-choice; do models+=(--model "$family/expert-$expert"); done
+  "$recall" merge --device "$1" --output "$2" --anchor "$family/expert-medical-choice" "${models[@]}" \
+    --samples Benchmarks/continual/data/medical-choice.train.jsonl --progress none --overwrite
+}
+
+# weights OUTPUT: the weights of all layers, one a line.
+weights() {
+  tr -d ' \n' <"$1/recall.json" | grep -o '"similarity":[^}]*' | grep -o '"weights":\[[^]]*\]' | grep -o '[0-9][-+.0-9eE]*'
+}
+
+weights_agree() {
+  paste <(weights "$work/cpu") <(weights "$work/cuda") | awk '
+    NF != 2 { print "the outputs have different numbers of weights"; wrong = 1; exit }
+    { difference = $1 > $2 ? $1 - $2 : $2 - $1; if (difference > largest) largest = difference; count++ }
+    END { printf "largest difference of %d weights: %g\n", count, largest; exit wrong || count == 0 || largest > 1e-3 }' |
+    tee "$work/difference"
+}
+
+same_bytes() {
+  for device in cpu cuda; do
+    "$recall" fuse --device "$device" --weights "$work/cpu/recall.json" --output "$work/fused-$device" --progress none ||
+      return 1
+  done
+  cmp "$work/fused-cpu/model.safetensors" "$work/fused-cuda/model.safetensors"
+}
+
+{
+  echo "# CUDA, $(date -u '+%F %H:%M') UTC, commit $commit"
+  echo
+  sed 's/^/    /' <<<"$devices"
+  command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv | sed 's/^/    /'
+  echo
+} | say
+
+check "recall conform --device cuda" "$recall" conform --device cuda --progress none
+check "a merge on the processor" merge cpu "$work/cpu"
+check "a merge on CUDA" merge cuda "$work/cuda"
+check "their weights agree within 1e-3" weights_agree
+[[ -s $work/difference ]] && sed 's/^/  /' "$work/difference" | say
+check "the same weights give the same bytes" same_bytes
+
+if command -v compute-sanitizer >/dev/null; then
+  check "compute-sanitizer on recall conform" compute-sanitizer --error-exitcode 1 "$recall" conform --device cuda \
+    --progress none
+else
+  echo "- not checked: compute-sanitizer is not installed" | say
+fi
+
+if "$recall" bench --help >/dev/null 2>&1; then
+  check "recall bench --device cuda" "$recall" bench --device cuda --progress none
+  sed 's/^/    /' "$work/output" | say
+else
+  echo "- not measured: this binary has no recall bench" | say
+fi
+for peer in torch transformers; do
+  python3 -c "import $peer" 2>/dev/null || echo "- not compared: $peer is not installed" | say
+done
+
+echo "$failures checks failed" | say
+((failures == 0))
