@@ -20,17 +20,26 @@ package struct CUDALibraries {
   /// The oldest driver whose successors run what NVRTC 11.2 and later compile: that of CUDA 11.2.
   package static let oldestDriver = 11_020
 
+  /// The directories that the environment names.
+  package static var chosenDirectories: [String] {
+    getenv(variable).map { String(cString: $0).split(separator: ":").map(String.init) } ?? []
+  }
+
   /// Finds and opens the libraries.
   ///
+  /// - Parameter directories: Where to look first.
   /// - Throws: `DeviceError.Code.unavailable` when a library is not found, `DeviceError.Code.driver` when one is there and
   ///   cannot be used: it does not load, lacks a symbol, or is too old.
-  package static func open() throws(DeviceError) -> CUDALibraries {
-    try CUDALibraries(
-      driver: find(["libcuda.so.1", "libcuda.so"], in: CUDADriver.self, CUDADriverOpen, newestMajor: nil).get().library)
+  package static func open(
+    from directories: [String] = chosenDirectories
+  ) throws(DeviceError) -> CUDALibraries {
+    let names = ["libcuda.so.1", "libcuda.so"]
+    let driver = try find(names, from: directories, in: CUDADriver.self, CUDADriverOpen, newestMajor: nil).get()
+    return try CUDALibraries(driver: driver.library, from: directories)
   }
 
   /// Finds what belongs to a driver.
-  package init(driver: CUDADriver) throws(DeviceError) {
+  package init(driver: CUDADriver, from directories: [String] = chosenDirectories) throws(DeviceError) {
     self.driver = driver
     var version: Int32 = 0
     // A driver that cannot tell its version, such as a stub, counts as version 0.
@@ -44,13 +53,15 @@ package struct CUDALibraries {
     }
     let major = driverVersion / 1000
     let compilerNames = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"]
-    let compiler = try CUDALibraries.find(compilerNames, in: CUDACompiler.self, CUDACompilerOpen, newestMajor: major)
-      .get()
+    let compiler = try CUDALibraries.find(
+      compilerNames, from: directories, in: CUDACompiler.self, CUDACompilerOpen, newestMajor: major
+    )
+    .get()
     self.compiler = compiler.library
     var details = ["driver for CUDA \(CUDALibraries.text(version: driverVersion))", "NVRTC \(compiler.name)"]
     switch CUDALibraries.find(
-      ["libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so"], in: CUDABLAS.self, CUDABLASOpen,
-      newestMajor: major)
+      ["libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so"], from: directories, in: CUDABLAS.self,
+      CUDABLASOpen, newestMajor: major)
     {
     case .success(let found):
       blas = found.library
@@ -75,13 +86,13 @@ package struct CUDALibraries {
   // where CUDA's installers put them. A library of a later CUDA than `newestMajor`, the driver's, does not run on it, and is
   // passed over.
   private static func find<Table>(
-    _ names: [String], in table: Table.Type, _ open: Opener<Table>, newestMajor: Int?
+    _ names: [String], from directories: [String], in table: Table.Type, _ open: Opener<Table>, newestMajor: Int?
   ) -> Result<(library: Table, name: String), DeviceError> {
     var reasons: [String] = []
     var isThere = false
     for name in names {
       if let newestMajor, let major = majorVersion(of: name), major > newestMajor { continue }
-      for directory in directories {
+      for directory in directories + usualDirectories {
         let path = directory.isEmpty ? name : "\(directory)/\(name)"
         // The loader says nothing new about a file that is not there.
         if !directory.isEmpty && access(path, F_OK) != 0 { continue }
@@ -104,14 +115,13 @@ package struct CUDALibraries {
   }
 
   /// The empty name stands for where the loader looks.
-  private static var directories: [String] {
-    let chosen = getenv(variable).map { String(cString: $0).split(separator: ":").map(String.init) } ?? []
+  private static var usualDirectories: [String] {
     #if arch(arm64)
       let system = "/usr/lib/aarch64-linux-gnu"
     #else
       let system = "/usr/lib/x86_64-linux-gnu"
     #endif
-    return chosen + ["", "/usr/local/cuda/lib64", system]
+    return ["", "/usr/local/cuda/lib64", system]
   }
 
   private struct Reason: Error {

@@ -40,7 +40,7 @@ import Testing
     // every phase.
     let phases: Set<Moment> = [.nothing, .someTensors]
     var remaining = kills
-    while remaining > 0 || !taken.isSuperset(of: phases) && number < 20 * kills {
+    while remaining > 0 || !taken.isSuperset(of: phases) && number < 8 * kills {
       number += 1
       let output = directory("out-\(number)")
       // Some outputs are killed once, some several times before they are left to finish.

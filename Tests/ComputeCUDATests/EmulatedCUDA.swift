@@ -18,7 +18,6 @@ enum EmulatedCUDA {
     build.waitUntilExit()
     try #require(build.terminationStatus == 0, "Tests/CUDAEmulator/build")
     atexit { try? FileManager.default.removeItem(at: EmulatedCUDA.directory.get()) }
-    setenv(CUDALibraries.variable, directory.path, 1)
     return directory
   }
 
@@ -27,8 +26,7 @@ enum EmulatedCUDA {
 
   /// The emulated driver, compiler and cuBLAS.
   static func libraries() throws -> CUDALibraries {
-    _ = try directory.get()
-    return try CUDALibraries.open()
+    try CUDALibraries.open(from: [directory.get().path])
   }
 
   /// Whether copies run as soon as events let them, or as late as they can.
