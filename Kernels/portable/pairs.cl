@@ -2,7 +2,7 @@
 //
 // Tiled as in multiply.cl. Differences are squared, never |x|^2 + |y|^2 - 2xy: nothing cancels, and equal rows are 0 apart.
 // A difference is rounded once, SLICE squares are summed plainly and the slices with compensation: a distance is within
-// 18 units of 2^-24 of its value.
+// 20 units of 2^-24 of its value.
 
 #define LANES (TILE / 4)
 

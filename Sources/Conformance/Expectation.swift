@@ -11,6 +11,9 @@ struct Expectation {
     self.magnitudes = magnitudes ?? values.map(\.magnitude)
   }
 
+  /// The same result with errors that are not proportional to anything: a relative bound becomes an absolute one.
+  var absolute: Expectation { Expectation(values, magnitudes: [Double](repeating: 1, count: values.count)) }
+
   /// The largest error in terms of the magnitudes; infinite where only one of both is a number.
   func relativeError(of results: [Double]) -> Double {
     // Next to 0 a float32 is exact to one subnormal step at best.

@@ -56,6 +56,13 @@ struct HostMatrix: Sendable {
     self.bytes = bytes
   }
 
+  /// A matrix of the same shape with every element replaced; one that repeats itself repeats the results.
+  func mapped(_ replacement: (_ index: Int, _ value: Double) -> Double) -> HostMatrix {
+    let block = HostMatrix(
+      rows: 1, columns: values.count, elementType, values: values.indices.map { replacement($0, values[$0]) })
+    return HostMatrix(rows: rows, columns: columns, repeating: block)
+  }
+
   /// One element.
   subscript(row: Int, column: Int) -> Double { values[row * columns + column] }
 

@@ -24,4 +24,13 @@ import Testing
       #expect(report.outcome == .passed, "\(operationCase.name) on \(backend.device.details)")
     }
   }
+
+  @Test("every case can be timed without a reference")
+  func timings() throws {
+    let backend = try CPUBackend()
+    for operationCase in OperationCase.all {
+      let report = operationCase.time(on: backend, repetitions: 0)
+      #expect(report.outcome == .passed, "\(operationCase.name)")
+    }
+  }
 }

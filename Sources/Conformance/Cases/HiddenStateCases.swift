@@ -79,8 +79,7 @@ extension OperationCase {
         12, because: "a difference from the mean, a root and its inverse, three products and a sum, rounded each"),
       flops: 7 * rows * width, bytes: 8 * rows * width
     ) { bench throws(DeviceError) in
-      let x = HostMatrix(
-        rows: rows, columns: width, values: bench.numbers.matrix(rows, width).values.map { $0 + 100 })
+      let x = bench.numbers.matrix(rows, width).mapped { $1 + 100 }
       let gain = bench.numbers.matrix(1, width, type)
       let bias = hasBias ? bench.numbers.matrix(1, width, type) : nil
       let input = inPlace ? try bench.inPlace(x) : try bench.input(x)
