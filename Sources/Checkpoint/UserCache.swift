@@ -5,7 +5,8 @@ import Glibc
 /// Files are replaced at one instant, so concurrent runs may share it; the last writer wins. One that cannot be read or
 /// written is the same as none.
 public struct UserCache: Sendable {
-  private let directory: String?
+  /// Where the files are; `nil` for a cache that remembers nothing.
+  public let directory: String?
 
   /// A cache in a directory, which is created when first needed; `nil` is a cache that remembers nothing.
   public init(directory: String?) { self.directory = directory }

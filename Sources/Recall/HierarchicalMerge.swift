@@ -260,14 +260,14 @@ public struct HierarchicalMerge {
         anchorMedian: reference.selection?.anchorMedian[recipe.weighing.distance], globalMedian: globalMedian)
     }
     try checkSelected(reference.selection, by: anchor?.model)
-    var used = recipe.asUsed(with: reference.selection, samples: reference.samples.count)
+    var used = try recipeAsUsed(for: reference)
     used.anchor = anchor?.model
     used.models = others.map(\.model)
     used.base = extracts.lazy.compactMap(\.source.base).first?.path
     used.pooling = reference.pooling
     used.maxTokens = reference.maxTokens
     // Without an anchor, fusion takes layout and configuration from the model that selected the samples.
-    if anchor == nil { used.typicalFrom = reference.selection?.model }
+    if anchor == nil, used.base == nil { used.typicalFrom = reference.selection?.model }
     try DistantModels.require(
       recipe.requiredSimilarity, of: layers, of: layers.count, models: extracts.map(\.model))
     var lineage = Lineage()
@@ -406,6 +406,23 @@ public struct HierarchicalMerge {
   private func requireSimilarity(_ layers: [LayerWeights], inputs: MergeModels) throws(Failure) {
     try DistantModels.require(
       recipe.requiredSimilarity, of: layers, of: inputs.layerCount, models: inputs.models.map(\.path))
+  }
+
+  /// The recipe that extracts were made by: where it names the pool, it is the one that selected from it, and has to agree.
+  private func recipeAsUsed(for extract: HiddenStateFile) throws(Failure) -> MergeRecipe {
+    guard let path = recipe.samples, let selection = extract.selection, try SampleFile(path: path).selection == nil
+    else { return recipe.asUsed(with: extract.selection, samples: extract.samples.count) }
+    let wanted = SelectionHeader(
+      model: selection.model, clusterLayer: Layer.block(recipe.clusterLayer.block(of: extract.layers.count - 2)).name,
+      pooling: recipe.poolingOrDefault, maxTokens: recipe.maxTokensOrDefault, seed: recipe.seed,
+      anchorMedian: selection.anchorMedian)
+    guard wanted.json.compact == selection.json.compact else {
+      throw Failure(
+        .badData, operation: "weigh", subject: "the extract of \(extract.model)",
+        expected: "samples selected by the recipe (\(wanted.json.compact))", got: selection.json.compact,
+        advice: "Select and extract again with this recipe.")
+    }
+    return recipe
   }
 
   /// σ of the median heuristic is the anchor's own; another model's would be a stranger's.

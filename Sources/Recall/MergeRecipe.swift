@@ -19,6 +19,14 @@ public struct MergeRecipe: Sendable, Equatable {
       }
     }
 
+    /// The number of the block in a model of so many blocks.
+    func block(of blocks: Int) -> Int {
+      switch self {
+      case .last: blocks - 1
+      case .block(let number): number
+      }
+    }
+
     /// The layer of a spelling.
     public init?(name: String) {
       if name == "last" {

@@ -45,9 +45,12 @@ enum CommonOptions {
     return output
   }
 
-  /// The memory budget in bytes, if one was given: a whole number, or one with K, M, G or T for powers of 1024.
-  static func memory(_ options: ParsedOptions) throws(Failure) -> Int? {
-    try options.parsed("--memory", "bytes, such as 8589934592, 8192M or 8G") { text in
+  /// The memory budget in bytes, if one was given.
+  static func memory(_ options: ParsedOptions) throws(Failure) -> Int? { try byteCount("--memory", options) }
+
+  /// A number of bytes, if it was given: a whole number, or one with K, M, G or T for powers of 1024.
+  static func byteCount(_ name: String, _ options: ParsedOptions) throws(Failure) -> Int? {
+    try options.parsed(name, "bytes, such as 8589934592, 8192M or 8G") { text in
       let powers: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
       guard let last = text.last else { return nil }
       let power = powers[Character(last.uppercased())]

@@ -58,10 +58,8 @@ extension Command {
   /// The first stage.
   static let select = Command(
     name: "select", summary: "finds the typical samples of a pool",
-    options: [RecipeOptions.anchor, RecipeOptions.adapterBase] + RecipeOptions.selection + [
-      CommonOptions.output, CommonOptions.overwrite,
-    ]
-      + CommonOptions.execution
+    options: [RecipeOptions.anchor, RecipeOptions.adapterBase] + RecipeOptions.selection
+      + [RecipeOptions.recipe, CommonOptions.output, CommonOptions.overwrite] + CommonOptions.execution
   ) { options in
     let anchor = try options.required("--anchor")
     let recipe = try RecipeOptions.recipe(from: options)
@@ -72,6 +70,8 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
+    let signals = StopSignals(startingAfresh: output)
+    defer { withExtendedLifetime(signals) {} }
     let typical = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress)
         .select(model: anchor, scratchDirectory: parentDirectory(of: output))
@@ -99,6 +99,8 @@ extension Command {
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
     let progress = printer.progress
+    let signals = StopSignals(startingAfresh: output)
+    defer { withExtendedLifetime(signals) {} }
     let states = try await device.open(telling: printer).queue.perform { backend in
       try HierarchicalMerge(recipe, memoryBudget: memory, on: backend, progress: progress).extract(model: model)
     }
@@ -115,6 +117,7 @@ extension Command {
       CommandOption(name: "--anchor", placeholder: "FILE", help: "the anchor's extract"),
       CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
     ] + RecipeOptions.weighing + [
+      RecipeOptions.recipe,
       CommonOptions.output, CommonOptions.overwrite, Device.option, CommonOptions.progress,
     ]
   ) { options in
@@ -142,7 +145,7 @@ extension Command {
       CommandOption(name: "--anchor", placeholder: "DIR", help: "where the anchor is now, if it has moved"),
       CommandOption(name: "--model", placeholder: "DIR", help: "where a model is now; repeats", repeats: true),
       RecipeOptions.base, RecipeOptions.elementType, RecipeOptions.allowNonFinite, CommonOptions.output,
-      CommonOptions.overwrite, CommonOptions.resume, part, Device.option, CommonOptions.progress,
+      CommonOptions.overwrite, CommonOptions.resume, PartChoice.option, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let weights = try options.required("--weights")
@@ -151,12 +154,14 @@ extension Command {
     let recipe = try RecipeOptions.recipe(from: options)
     let moved = [recipe.anchor].compactMap { $0 } + recipe.models
     let device = try Device(options)
-    let report = try MergeReport(path: weights)
     let printer = try ProgressPrinter(options)
     defer { printer.finish() }
+    let choice = try PartChoice.read(options)
+    if let choice { printer.show(choice) }
+    let part = choice?.part
+    let report = try MergeReport(path: weights)
     let progress = printer.progress
     let resume = options.has("--resume")
-    let part = try options.parsed("--part", "K/N with K from 1 to N, and N at most \(Part.mostParts)") { Part($0) }
     let signals = StopSignals(output: output)
     let stop = signals.request
     let outcome = try await device.open(telling: printer).queue.perform { backend in
@@ -169,10 +174,6 @@ extension Command {
     try printLine(summary(outcome, part: part, output: absolutePath(output)))
   }
 
-  private static let part = CommandOption(
-    name: "--part", placeholder: "K/N",
-    help: "write part K of N only, into an output that all parts share; the last to finish completes it")
-
   private static func summary(_ outcome: MergeOutcome, part: Part?, output: String) -> String {
     let done = part.map { "Part \($0) of \(output) is finished" } ?? "\(output) is finished"
     switch outcome.state {
@@ -183,12 +184,5 @@ extension Command {
       let numbers = parts.prefix(20).map { "\($0.number)" }.joined(separator: ", ")
       return "\(done). Still missing: \(numbers)\(parts.count > 20 ? " and \(parts.count - 20) more" : "")."
     }
-  }
-}
-
-extension TypicalSamples {
-  /// The file that `select` writes.
-  var text: String {
-    ([header.json] + samples.map(\.sample.json)).map { $0.compact + "\n" }.joined()
   }
 }

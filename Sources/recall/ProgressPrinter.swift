@@ -60,6 +60,21 @@ final class ProgressPrinter: Sendable {
     }
   }
 
+  /// Says which part is written, where the environment of a scheduler decided that.
+  func show(_ choice: PartChoice) {
+    guard let source = choice.source else { return }
+    switch style {
+    case .none: break
+    case .renewed, .plain: write("part: \(choice.part), by \(source)\n")
+    case .json:
+      let json: JSONValue = [
+        "stage": "part", "done": 1, "total": 1, "unit": "parts", "part": .integer(choice.part.number),
+        "parts": .integer(choice.part.count), "by": .string(source),
+      ]
+      write(json.compact + "\n")
+    }
+  }
+
   /// Ends a line that renews itself.
   func finish() {
     state.withLock { state in

@@ -18,20 +18,26 @@ struct RecallCommand {
   static let version = "0.1.0"
 
   static let commands: [Command] = [
-    .merge, .select, .extract, .weigh, .fuse, .evaluate, .compare, .verify, .tokenize, .inspect, .devices, .conform,
-    .bench,
+    .merge, .select, .extract, .weigh, .fuse, .plan, .batch, .evaluate, .compare, .verify, .tokenize, .inspect,
+    .devices, .conform, .bench,
   ]
 
   static func main() async {
     let arguments = Array(CommandLine.arguments.dropFirst())
     do {
       try await run(arguments)
-    } catch let failure as Failure {
-      end(failure.description, code: failure.category.exitCode)
-    } catch let error as DeviceError {
-      end("device: \(error)\(error.advice)", code: error.exitCode)
     } catch {
-      end("\(error)", code: Failure.Category.internalError.exitCode)
+      let ending = ending(of: error)
+      end(ending.message, code: ending.code)
+    }
+  }
+
+  /// What a command that fails says, and the exit code.
+  static func ending(of error: any Error) -> (message: String, code: Int32) {
+    switch error {
+    case let failure as Failure: (failure.description, failure.category.exitCode)
+    case let error as DeviceError: ("device: \(error)\(error.advice)", error.exitCode)
+    default: ("\(error)", Failure.Category.internalError.exitCode)
     }
   }
 

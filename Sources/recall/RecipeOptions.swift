@@ -93,11 +93,16 @@ enum RecipeOptions {
       &recipe, \.requiredSimilarity, options.parsed("--require-similarity", "a number above 0, up to 1", similarity))
     try set(&recipe, \.elementType, options.parsed("--dtype", "float32, float16 or bfloat16", elementType))
     if options.has("--allow-non-finite") { recipe.allowsNonFinite = true }
+    makeAbsolute(&recipe)
+    return recipe
+  }
+
+  /// Makes the paths of a recipe absolute.
+  static func makeAbsolute(_ recipe: inout MergeRecipe) {
     recipe.anchor = recipe.anchor.map(absolutePath)
     recipe.models = recipe.models.map(absolutePath)
     recipe.base = recipe.base.map(absolutePath)
     recipe.typicalFrom = recipe.typicalFrom.map(absolutePath)
-    return recipe
   }
 
   /// Reads the models, and the weights behind them.
@@ -162,7 +167,13 @@ enum RecipeOptions {
   /// Reads a recipe: the document itself, or the `recipe` of a recall.json.
   private static func read(_ path: String, into recipe: inout MergeRecipe) throws(Failure) {
     let document = try JSONValue(parsing: readFile(path), from: path, operation: "read the recipe")
-    let json = document["recipe"] ?? document
+    try apply(document["recipe"] ?? document, from: path, to: &recipe)
+  }
+
+  /// Sets what a document says of a recipe.
+  ///
+  /// - Throws: `Failure` that names the key.
+  static func apply(_ json: JSONValue, from path: String, to recipe: inout MergeRecipe) throws(Failure) {
     guard let object = json.object else {
       throw failure(path, "the document", expected: "a JSON object", got: json.kind)
     }

@@ -10,17 +10,37 @@ import Foundation
 /// second signal ends the process at once.
 final class StopSignals {
   /// How long the work may take to end by itself; schedulers wait 30 s between SIGTERM and SIGKILL.
-  private static let patience = 10.0
+  static let patience = 10.0
 
   /// The request that a signal makes.
   let request = StopRequest()
   private let sources: [any DispatchSourceSignal]
 
-  /// Listens from now on until the process ends.
+  /// Listens from now on until the process ends, for work that saves what it has done.
   ///
   /// - Parameter output: What is being written, for the message.
-  init(output: String) {
+  convenience init(output: String) {
     let partialPath = absolutePath(output) + ".partial"
+    self.init(patience: StopSignals.patience) { StopRequest.failure("finish the output", partialPath, reason: $0) }
+  }
+
+  /// Listens from now on until the process ends, for work that is done again from its start; a signal ends it at once.
+  ///
+  /// - Parameter output: What would have been written, for the message.
+  convenience init(startingAfresh output: String) {
+    self.init(patience: 0) { reason in
+      Failure(
+        .tryAgain, operation: "finish the output", subject: absolutePath(output), expected: "to be left to the end",
+        got: reason, advice: "Nothing was written; run the same command again.")
+    }
+  }
+
+  /// Listens from now on until the process ends.
+  ///
+  /// - Parameters:
+  ///   - patience: How many seconds the work may take to end by itself.
+  ///   - failure: What the process ends with when it takes longer.
+  init(patience: Double, failure: @escaping @Sendable (_ reason: String) -> Failure) {
     let request = request
     let queue = DispatchQueue(label: "recall.stop")
     sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
@@ -30,8 +50,8 @@ final class StopSignals {
         signal(SIGTERM, SIG_DFL)
         signal(SIGINT, SIG_DFL)
         request.make(name)
-        queue.asyncAfter(deadline: .now() + StopSignals.patience) {
-          let failure = StopRequest.failure("finish the output", partialPath, reason: name)
+        queue.asyncAfter(deadline: .now() + patience) {
+          let failure = failure(name)
           RecallCommand.end(failure.description, code: failure.category.exitCode)
         }
       }

@@ -28,11 +28,14 @@ struct RecallProcess {
     return process.terminationStatus
   }
 
-  /// Runs the program to its end.
-  static func run(_ arguments: [String], in directory: String? = nil) throws -> Outcome {
+  /// Runs the program to its end, with more variables in its environment.
+  static func run(
+    _ arguments: [String], in directory: String? = nil, environment: [String: String] = [:]
+  ) throws -> Outcome {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
     let (output, diagnostics) = (Pipe(), Pipe())
     process.standardOutput = output

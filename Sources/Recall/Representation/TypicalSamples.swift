@@ -8,6 +8,11 @@ public struct TypicalSamples: Sendable {
   public var header: SelectionHeader
   /// m samples in ascending index, each with its cluster and the cluster's size.
   public var samples: [EncodedSample]
+
+  /// The file that `select` writes.
+  public var text: String {
+    ([header.json] + samples.map(\.sample.json)).map { $0.compact + "\n" }.joined()
+  }
 }
 
 /// Finds typical samples: k-means over one model's representations, and of each cluster the sample nearest its centre.
@@ -93,12 +98,7 @@ public struct TypicalSampleSelection {
       })
   }
 
-  private var clusterBlock: Int {
-    switch recipe.clusterLayer {
-    case .last: model.configuration.blockCount - 1
-    case .block(let number): number
-    }
-  }
+  private var clusterBlock: Int { recipe.clusterLayer.block(of: model.configuration.blockCount) }
 
   /// σ² of the median heuristic for both measures, over all layers and pairs of the chosen samples.
   private func medians(
