@@ -28,6 +28,7 @@ package struct CUDALibraries {
   /// Finds and opens the libraries.
   ///
   /// - Parameter directories: Where to look first.
+  /// - Returns: The libraries, the driver among them.
   /// - Throws: `DeviceError.Code.unavailable` when a library is not found, `DeviceError.Code.driver` when one is there and
   ///   cannot be used: it does not load, lacks a symbol, or is too old.
   package static func open(
