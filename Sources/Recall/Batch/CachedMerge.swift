@@ -85,17 +85,18 @@ public struct CachedMerge {
   ) throws -> HiddenStateFile {
     let digest = try fileDigest(samples)
     // A model whose digest is not known yet is read by its forward pass, which finds the digest on the way.
-    if let known = ModelDigester(model.directory).known, let states = try cached(model, known, samples: samples, digest)
-    {
+    let digester = ModelDigester(model.directory)
+    if try digester.known() != nil, let states = try cached(model, digester, samples: samples, digest) {
       extracts.reused += 1
       return states
     }
     var options = MergeRecipe()
+    options.base = recipe.base
     options.samples = samples
     let states = try HierarchicalMerge(options, memoryBudget: memoryBudget, on: backend, progress: progress)
       .extract(model: model.path)
     let path = cache.statesPath(
-      model: states.digest, samples: digest, pooling: states.pooling, maxTokens: states.maxTokens)
+      model: states.source.digest, samples: digest, pooling: states.pooling, maxTokens: states.maxTokens)
     try states.write(to: path, overwrite: true)
     cache.trim(keeping: [path, samples])
     extracts.computed += 1
@@ -103,12 +104,13 @@ public struct CachedMerge {
   }
 
   private func cached(
-    _ model: Model, _ digest: Digest, samples: String, _ samplesDigest: Digest
+    _ model: Model, _ digester: ModelDigester, samples: String, _ samplesDigest: Digest
   ) throws -> HiddenStateFile? {
+    let source = try MergeReport.MergedModel(model.directory, isAnchor: false, digester)
     let file = try SampleFile(path: samples)
     guard let selection = file.selection else { return nil }
     let path = cache.statesPath(
-      model: digest, samples: samplesDigest, pooling: selection.pooling, maxTokens: selection.maxTokens)
+      model: source.digest, samples: samplesDigest, pooling: selection.pooling, maxTokens: selection.maxTokens)
     guard cache.has(path) else { return nil }
     var states: HiddenStateFile
     do throws(Failure) {
@@ -116,13 +118,16 @@ public struct CachedMerge {
     } catch {
       throw cache.damaged(path, error.expected, got: error.got)
     }
-    guard states.digest == digest, states.selection?.json.compact == selection.json.compact,
+    guard states.source.digest == source.digest, states.selection?.json.compact == selection.json.compact,
       states.samples.count == file.samples.count
-    else { throw cache.damaged(path, "the states of \(digest) over \(samples)", got: "those of \(states.digest)") }
+    else {
+      throw cache.damaged(
+        path, "the states of \(source.digest) over \(samples)", got: "those of \(states.source.digest)")
+    }
     // The same tensors may lie elsewhere now, and with another history.
-    let history = try ModelHistory(ofModelAt: model.path)
-    try history?.check(digest)
-    states.model = model.path
+    let history = try ModelHistory(of: model.directory)
+    try history?.check(digester.checkpointDigest())
+    states.source = source
     states.lineage = history?.lineage ?? Lineage()
     return states
   }
