@@ -38,6 +38,9 @@ static const char convert[] = {
 static const char embedding[] = {
 #embed "portable/embedding.cl" suffix(, 0)
 };
+static const char linearSystems[] = {
+#embed "portable/linear-systems.cl" suffix(, 0)
+};
 static const char multiply[] = {
 #embed "portable/multiply.cl" suffix(, 0)
 };
@@ -81,6 +84,7 @@ static const struct KernelText texts[] = {
     {"portable/clusters.cl", clusters},
     {"portable/convert.cl", convert},
     {"portable/embedding.cl", embedding},
+    {"portable/linear-systems.cl", linearSystems},
     {"portable/multiply.cl", multiply},
     {"portable/normalisation.cl", normalisation},
     {"portable/paired-distances.cl", pairedDistances},

@@ -105,13 +105,35 @@ public protocol ComputeBackend: AnyObject {
     _ logits: Matrix, firstEntry: Int, targets: Matrix, scores: Matrix, best: Matrix
   ) throws(DeviceError)
 
+  // MARK: Linear systems
+
+  /// `out = share · out + scale · a · b`, all `float32`: a `[n, k]`, b `[k, m]`, out `[n, m]`, each a rectangle of a matrix
+  /// or, but for `out`, the transpose of one.
+  ///
+  /// Nothing but `out` is written. With a share of 0 its content does not count, whatever it is. Terms are `float32`
+  /// throughout, however the device would like to round them.
+  func multiply(
+    _ a: MatrixBlock, _ b: MatrixBlock, scale: Float, keeping share: Float, into out: MatrixBlock
+  ) throws(DeviceError)
+  /// `matrix[i, i] += values[i]`: matrix `float32 [n, n]`, values `float32 [1, n]`.
+  func add(_ values: Matrix, toDiagonalOf matrix: Matrix) throws(DeviceError)
+  /// `inverse = L⁻¹` with `L · Lᵀ = block`, L lower triangular, for a small positive definite block: both `float32 [n, n]`
+  /// with n up to `CholeskyLimits.largestBlock`. Of the block only the lower triangle is read; the upper one of the inverse
+  /// is 0.
+  ///
+  /// A block that is not positive definite in `float32` adds 1 to `failures`, `int32 [1, 1]`, and makes the inverse NaN.
+  func invertCholesky(
+    of block: MatrixBlock, into inverse: MatrixBlock, failures: Matrix
+  ) throws(DeviceError)
+
   // MARK: Fusion
 
   /// `out = Σ weights[i] · inputs[i]`, element by element: `acc = w₀x₀`, then `acc = fma(wᵢ, xᵢ, acc)` in the given order in
   /// float32, rounded once to the type of `out` (nearest, ties to even).
   ///
   /// Inputs (1 to 16) and `out` have the same shape and any floating type each. `nonFinite`, `int32 [1, inputs + 1]`, is
-  /// increased by the number of infinities and NaNs in each input and, last, in the result. Each input is read once.
+  /// increased by the number of infinities and NaNs in each input and, last, in the result. Each input is read once, and
+  /// `out` may be one of them.
   func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix) throws(DeviceError)
   /// Converts element by element between floating types, rounding to nearest, ties to even.
   func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError)
@@ -129,6 +151,12 @@ public struct ThreadBackends: Sendable {
     self.count = count
     self.open = open
   }
+}
+
+/// The bounds of `ComputeBackend.invertCholesky`.
+public enum CholeskyLimits {
+  /// The most rows of a block: its factor and the inverse fit the local memory of every device.
+  public static let largestBlock = 32
 }
 
 /// The bounds of `ComputeBackend.weightedSum`.

@@ -165,6 +165,42 @@ extension ArgumentChecks {
     try check.matrix(best, "best", rows: rows, columns: 1, [.int32])
   }
 
+  /// Checks `ComputeBackend.multiply` of blocks.
+  package static func multiply(_ a: MatrixBlock, _ b: MatrixBlock, into out: MatrixBlock) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "multiplyBlocks")
+    try check.block(a, "a", rows: a.rows, columns: a.columns)
+    try check.block(b, "b", rows: a.columns, columns: b.columns)
+    try check.block(out, "out", rows: a.rows, columns: b.columns)
+    try check.require(!out.isTransposed, "an out as it is stored", got: "its transpose")
+  }
+
+  /// Checks `ComputeBackend.add(_:toDiagonalOf:)`.
+  package static func add(_ values: Matrix, toDiagonalOf matrix: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "addToDiagonal")
+    try check.matrix(matrix, "matrix", rows: matrix.rows, columns: matrix.rows)
+    try check.matrix(values, "values", rows: 1, columns: matrix.rows)
+  }
+
+  /// Checks `ComputeBackend.invertCholesky`.
+  package static func invertCholesky(
+    of block: MatrixBlock, into inverse: MatrixBlock, failures: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "invertCholesky")
+    let most = CholeskyLimits.largestBlock
+    try check.require(block.rows <= most, "at most \(most) rows", got: "\(block.rows)")
+    try check.block(block, "block", rows: block.rows, columns: block.rows)
+    try check.block(inverse, "inverse", rows: block.rows, columns: block.rows)
+    try check.require(!block.isTransposed && !inverse.isTransposed, "blocks as they are stored", got: "a transpose")
+    try check.matrix(failures, "failures", rows: 1, columns: 1, [.int32])
+  }
+
+  private func block(_ block: MatrixBlock, _ name: String, rows: Int, columns: Int) throws(DeviceError) {
+    try matrix(block.matrix, "\(name)'s matrix", rows: block.matrix.rows, columns: block.matrix.columns)
+    try require(
+      block.rows == rows && block.columns == columns, "\(name) [\(rows), \(columns)]",
+      got: "[\(block.rows), \(block.columns)]")
+  }
+
   /// Checks `ComputeBackend.weightedSum`.
   package static func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix

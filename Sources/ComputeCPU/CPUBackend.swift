@@ -33,6 +33,7 @@ public final class CPUBackend: ComputeBackend {
   let blas: BLASLibrary?
   let widenedWeights = Scratch()
   let packedActivations = Scratch()
+  let turnedBlocks = [Scratch(), Scratch()]
   let workerScratch: [Scratch]
 
   /// The instruction sets with loops of their own that this processor can run, best first.

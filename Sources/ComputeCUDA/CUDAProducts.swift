@@ -99,38 +99,74 @@ final class CUDAProducts: MatrixProducts {
     return scalars
   }
 
+  /// In float32 throughout: what a linear system is made of loses its digits otherwise.
+  func multiply(
+    _ a: MatrixBlock, _ b: MatrixBlock, scale: Float, keeping share: Float, into out: MatrixBlock
+  ) throws(DeviceError) -> Bool {
+    let check = try session.enter("multiplyBlocks")
+    try withUnsafePointers(scale, share) { scale, share throws(DeviceError) in
+      try product(
+        a, b, into: out, factor: scale, share: share, onDevice: false, CUDABLASComputeFloat32Pedantic, check)
+    }
+    return true
+  }
+
   /// `out = alpha · a · weightsᵀ`, added to what `out` holds if asked for.
-  ///
-  /// Row major matrices are their own transposes in column major, so cuBLAS computes `outᵀ[m, n] = weights[m, k] · aᵀ[k, n]`.
   private func product(
     _ a: Matrix, _ weights: Matrix, into out: Matrix, adding: Bool = false, scalars: Matrix?,
     _ compute: CUDABLASCompute, _ check: CUDAStatusCheck
   ) throws(DeviceError) {
-    for matrix in [a, weights, out] { try memory.use(matrix, check) }
-    guard let rows = Int32(exactly: a.rows), let columns = Int32(exactly: weights.rows),
-      let depth = Int32(exactly: a.columns)
+    if let scalars {
+      guard let address = UnsafeRawPointer(bitPattern: UInt(scalars.address)) else {
+        preconditionFailure("device memory has an address")
+      }
+      try product(
+        a.block, weights.transposed, into: out.block, factor: address + 4, share: address + (adding ? 12 : 8),
+        onDevice: true, compute, check)
+    } else {
+      try withUnsafePointers(1, adding ? 1 : 0) { one, share throws(DeviceError) in
+        try product(
+          a.block, weights.transposed, into: out.block, factor: one, share: share, onDevice: false, compute, check)
+      }
+    }
+  }
+
+  private func withUnsafePointers(
+    _ x: Float, _ y: Float, _ body: (UnsafeRawPointer, UnsafeRawPointer) throws(DeviceError) -> Void
+  ) throws(DeviceError) {
+    try withUnsafePointer(to: x) { x throws(DeviceError) in
+      try withUnsafePointer(to: y) { y throws(DeviceError) in try body(UnsafeRawPointer(x), UnsafeRawPointer(y)) }
+    }
+  }
+
+  /// `out = share · out + factor · a · b`, with scalars on the host or on the device.
+  ///
+  /// Row major matrices are their own transposes in column major, so cuBLAS computes `outᵀ[m, n] = bᵀ[m, k] · aᵀ[k, n]`.
+  private func product(
+    _ a: MatrixBlock, _ b: MatrixBlock, into out: MatrixBlock, factor: UnsafeRawPointer, share: UnsafeRawPointer,
+    onDevice: Bool, _ compute: CUDABLASCompute, _ check: CUDAStatusCheck
+  ) throws(DeviceError) {
+    let (left, right, result) = (try a.extent, try b.extent, try out.extent)
+    for matrix in [left, right, result] { try memory.use(matrix, check) }
+    guard let rows = Int32(exactly: out.rows), let columns = Int32(exactly: out.columns),
+      let depth = Int32(exactly: a.columns), let leftStride = Int32(exactly: a.stride),
+      let rightStride = Int32(exactly: b.stride), let stride = Int32(exactly: out.stride)
     else {
       throw DeviceError(
         .unsupported, operation: check.operation, expected: "fewer than 2³¹ rows and columns",
-        got: "[\(a.rows), \(a.columns)] · [\(weights.rows), \(weights.columns)]ᵀ")
+        got: "[\(a.rows), \(a.columns)] · [\(b.rows), \(b.columns)]")
     }
-    guard let left = UnsafeRawPointer(bitPattern: UInt(weights.address)),
-      let right = UnsafeRawPointer(bitPattern: UInt(a.address)),
-      let result = UnsafeMutableRawPointer(bitPattern: UInt(out.address))
+    guard let leftAddress = UnsafeRawPointer(bitPattern: UInt(left.address)),
+      let rightAddress = UnsafeRawPointer(bitPattern: UInt(right.address)),
+      let resultAddress = UnsafeMutableRawPointer(bitPattern: UInt(result.address))
     else { preconditionFailure("device memory has an address") }
-    let mode = scalars == nil ? CUDABLASHostScalars : CUDABLASDeviceScalars
+    let mode = onDevice ? CUDABLASDeviceScalars : CUDABLASHostScalars
     try CUDAProducts.check(blas.setPointerMode(handle, Int32(mode.rawValue)), check.operation, "its scalars")
-    let (one, beta): (Float, Float) = (1, adding ? 1 : 0)
-    let status = withUnsafePointer(to: one) { one in
-      withUnsafePointer(to: beta) { beta in
-        let address = scalars.flatMap { UnsafeRawPointer(bitPattern: UInt($0.address)) }
-        return blas.multiply(
-          handle, Int32(CUDABLASTransposed.rawValue), Int32(CUDABLASAsStored.rawValue), columns, rows, depth,
-          address.map { $0 + 4 } ?? UnsafeRawPointer(one), left, weights.elementType.blasType, depth, right,
-          a.elementType.blasType, depth, address.map { $0 + (adding ? 12 : 8) } ?? UnsafeRawPointer(beta), result,
-          out.elementType.blasType, columns, Int32(compute.rawValue), Int32(CUDABLASDefaultAlgorithm.rawValue))
-      }
-    }
+    let status = blas.multiply(
+      handle, b.transposition, a.transposition, columns, rows, depth, factor, rightAddress,
+      b.matrix.elementType.blasType, rightStride, leftAddress, a.matrix.elementType.blasType, leftStride, share,
+      resultAddress, out.matrix.elementType.blasType, stride, Int32(compute.rawValue),
+      Int32(CUDABLASDefaultAlgorithm.rawValue))
     memory.computeStreamMoved()
     try CUDAProducts.check(status, check.operation, "a product enqueued")
   }
@@ -221,6 +257,12 @@ final class CUDAProducts: MatrixProducts {
     throw DeviceError(
       status == 3 ? .outOfMemory : .driver, operation: operation, expected: expected, got: "a failure of cuBLAS",
       driverStatus: Int(status))
+  }
+}
+
+extension MatrixBlock {
+  fileprivate var transposition: Int32 {
+    Int32((isTransposed ? CUDABLASTransposed : CUDABLASAsStored).rawValue)
   }
 }
 

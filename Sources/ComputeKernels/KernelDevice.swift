@@ -109,6 +109,12 @@ package protocol MatrixProducts: AnyObject {
   func multiply(
     _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, into out: Matrix
   ) throws(DeviceError) -> Bool
+  /// `out = share · out + scale · a · b` of `float32` rectangles, rounded nowhere but in the sums.
+  ///
+  /// - Returns: Whether it did; `false` leaves the product to the portable kernel.
+  func multiply(
+    _ a: MatrixBlock, _ b: MatrixBlock, scale: Float, keeping share: Float, into out: MatrixBlock
+  ) throws(DeviceError) -> Bool
   /// As in `ComputeBackend`.
   func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
   /// `out = exp(−|x_a − y_b|² / 2σ²)` within the error bound of `ComputeBackend.radialBasisKernel`.

@@ -39,6 +39,24 @@ struct SeededNumbers {
     return HostMatrix(rows: rows, columns: columns, repeating: block)
   }
 
+  /// The Gram matrix of some samples, scaled to a mean diagonal of 1, plus a ridge: symmetric and positive definite.
+  mutating func positiveDefinite(_ order: Int, samples: Int, ridge: Double) -> HostMatrix {
+    let rows = matrix(samples, order)
+    func product(_ row: Int, _ column: Int) -> Double {
+      (0..<samples).reduce(0) { $0 + rows[$1, row] * rows[$1, column] }
+    }
+    // Numbers that are made once and repeated are of no use in a matrix that is factored.
+    guard period == nil else {
+      let identity = (0..<order * order).map { $0 % (order + 1) == 0 ? 1 + ridge : 0 }
+      return HostMatrix(rows: order, columns: order, values: identity)
+    }
+    let mean = (0..<order).reduce(0) { $0 + product($1, $1) } / Double(order)
+    let values = (0..<order * order).map { index in
+      product(index / order, index % order) / mean + (index % (order + 1) == 0 ? ridge : 0)
+    }
+    return HostMatrix(rows: order, columns: order, values: values)
+  }
+
   /// A column of whole numbers below a limit.
   mutating func integers(_ rows: Int, below limit: Int) -> HostMatrix {
     HostMatrix(rows: rows, columns: 1, .int32, values: (0..<rows).map { _ in Double(integer(below: limit)) })

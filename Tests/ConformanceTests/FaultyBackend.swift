@@ -146,6 +146,25 @@ final class FaultyBackend: ComputeBackend {
         logits, firstEntry: firstEntry, targets: targets, scores: scores, best: best)
     }
   }
+  func multiply(
+    _ a: MatrixBlock, _ b: MatrixBlock, scale: Float, keeping share: Float, into out: MatrixBlock
+  ) throws(DeviceError) {
+    try perform("multiplyBlocks", into: out.matrix) { () throws(DeviceError) in
+      try processor.multiply(a, b, scale: scale, keeping: share, into: out)
+    }
+  }
+  func add(_ values: Matrix, toDiagonalOf matrix: Matrix) throws(DeviceError) {
+    try perform("addToDiagonal", into: matrix) { () throws(DeviceError) in
+      try processor.add(values, toDiagonalOf: matrix)
+    }
+  }
+  func invertCholesky(
+    of block: MatrixBlock, into inverse: MatrixBlock, failures: Matrix
+  ) throws(DeviceError) {
+    try perform("invertCholesky", into: inverse.matrix) { () throws(DeviceError) in
+      try processor.invertCholesky(of: block, into: inverse, failures: failures)
+    }
+  }
   func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
   ) throws(DeviceError) {

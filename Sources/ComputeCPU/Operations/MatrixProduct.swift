@@ -78,7 +78,25 @@ extension CPUBackend {
   private static let (blockColumns, blockDepth) = (128, 256)
 
   private func multiplyWithOwnLoops(_ a: Matrix, _ weights: Matrix, addingTo out: Matrix) throws(DeviceError) {
-    let (rows, depth, columns) = (a.rows, a.columns, weights.rows)
+    try multiplyRows(
+      FloatRows(address: a.floats, stride: a.columns, count: a.rows),
+      (weights.address, weights.elementType, weights.columns, weights.rows), depth: a.columns,
+      addingTo: FloatRows(address: out.floats, stride: out.columns, count: out.rows))
+  }
+
+  /// Rows of floats in memory, one every `stride` elements.
+  struct FloatRows {
+    let address: UnsafeMutablePointer<Float>
+    let stride: Int
+    let count: Int
+  }
+
+  /// `out += left · rightᵀ`, both with `depth` elements a row.
+  func multiplyRows(
+    _ left: FloatRows, _ right: (address: UnsafeMutableRawPointer, type: ElementType, stride: Int, count: Int),
+    depth: Int, addingTo out: FloatRows
+  ) throws(DeviceError) {
+    let (rows, columns) = (left.count, right.count)
     guard rows > 0, depth > 0, columns > 0 else { return }
     let tileRows = loops.tileRows
     let tileCount = (rows + tileRows - 1) / tileRows
@@ -86,21 +104,20 @@ extension CPUBackend {
     let blocks = try workerScratch.map { scratch throws(DeviceError) in
       try scratch.floats(Self.blockColumns * Self.blockDepth)
     }
-    let (left, right, output) = (a.floats, weights.address, out.floats)
-    let elementSize = weights.elementType.byteCount
+    let elementSize = right.type.byteCount
     workers.forEach(tileCount, grain: 1) { _, piece in
       let first = piece.lowerBound * tileRows
       let count = min(rows, piece.upperBound * tileRows) - first
-      loops.packTiles(left + first * depth, depth, count, depth, tiles + first * depth)
+      loops.packTiles(left.address + first * left.stride, left.stride, count, depth, tiles + first * depth)
     }
     workers.forEach(columns, grain: Self.blockColumns) { worker, piece in
       for start in stride(from: 0, to: depth, by: Self.blockDepth) {
         let length = min(Self.blockDepth, depth - start)
-        let source = right + (piece.lowerBound * depth + start) * elementSize
-        loops.packPanels(source, weights.elementType.format, depth, piece.count, length, blocks[worker])
+        let source = right.address + (piece.lowerBound * right.stride + start) * elementSize
+        loops.packPanels(source, right.type.format, right.stride, piece.count, length, blocks[worker])
         loops.multiplyPacked(
           tiles + start * tileRows, tileRows * depth, blocks[worker], rows, piece.count, length,
-          output + piece.lowerBound, columns)
+          out.address + piece.lowerBound, out.stride)
       }
     }
   }
