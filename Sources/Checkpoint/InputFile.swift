@@ -35,23 +35,7 @@ final class InputFile: Sendable {
   ///
   /// - Throws: `Failure` of category `inputOutput` when the system cannot read or the file ends before.
   func read(_ range: Range<Int>, into destination: inout MutableRawSpan) throws(Failure) {
-    try destination.withUnsafeMutableBytes { (buffer) throws(Failure) in
-      var position = range.lowerBound
-      while position < range.upperBound {
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[(position - range.lowerBound)..<range.count])
-        let count = uninterrupted { pread(descriptor.number, rest.baseAddress, rest.count, position) }
-        guard count >= 0 else {
-          throw systemFailure(.inputOutput, "read the file", path, expected: "\(rest.count) bytes at \(position)")
-        }
-        guard count > 0 else {
-          throw Failure(
-            .inputOutput, operation: "read the file", subject: path,
-            expected: "\(rest.count) bytes at \(position)", got: "its end",
-            advice: "The file was cut since it was opened; leave inputs alone while they are read.")
-        }
-        position += count
-      }
-    }
+    try descriptor.read(range, into: &destination, path: path)
   }
 
   /// A part of the file in memory.

@@ -76,6 +76,29 @@ struct Descriptor: ~Copyable, Sendable {
     }
   }
 
+  /// Reads a part of the file into the first bytes of a buffer, which must have room for it.
+  ///
+  /// - Throws: `Failure` of category `inputOutput` when the system cannot read or the file ends before.
+  func read(_ range: Range<Int>, into destination: inout MutableRawSpan, path: String) throws(Failure) {
+    try destination.withUnsafeMutableBytes { (buffer) throws(Failure) in
+      var position = range.lowerBound
+      while position < range.upperBound {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[(position - range.lowerBound)..<range.count])
+        let count = uninterrupted { pread(number, rest.baseAddress, rest.count, position) }
+        guard count >= 0 else {
+          throw systemFailure(.inputOutput, "read the file", path, expected: "\(rest.count) bytes at \(position)")
+        }
+        guard count > 0 else {
+          throw Failure(
+            .inputOutput, operation: "read the file", subject: path,
+            expected: "\(rest.count) bytes at \(position)", got: "its end",
+            advice: "The file was cut since it was opened; leave inputs alone while they are read.")
+        }
+        position += count
+      }
+    }
+  }
+
   /// Several sharded models at once pass the usual soft limit of 1024 files; the hard limit is ours to use.
   private static func raiseLimit() -> Bool {
     var limit = rlimit()

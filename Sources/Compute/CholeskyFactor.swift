@@ -11,13 +11,12 @@ public struct CholeskyFactor {
   private let columns: [Range<Int>]
   private let backend: any ComputeBackend
 
-  /// Factors a matrix.
+  /// Factors a matrix; `nil` when it is not positive definite in `float32`.
   ///
   /// - Parameters:
   ///   - matrix: A, `float32 [n, n]`, of which the lower triangle is read; it holds anything on return.
   ///   - lower: Room for L, `float32 [n, n]`, which the factor keeps.
   ///   - backend: The device.
-  /// - Returns: `nil` when A is not positive definite in `float32`.
   /// - Throws: `DeviceError`.
   public init?(of matrix: Matrix, into lower: Matrix, on backend: any ComputeBackend) throws(DeviceError) {
     let order = matrix.rows

@@ -14,6 +14,7 @@ public struct HierarchicalMerge {
   private let recipe: MergeRecipe
   private let backend: any ComputeBackend
   private let memoryBudget: Int?
+  private let aligns: Bool
   private let progress: MergeProgress
 
   /// Prepares a merge.
@@ -21,14 +22,16 @@ public struct HierarchicalMerge {
   /// - Parameters:
   ///   - recipe: What decides the result.
   ///   - memoryBudget: The most bytes of memory to use; `nil` for a small default.
+  ///   - aligns: Whether the linear maps are solved for instead of fused.
   ///   - backend: The device.
   ///   - progress: Who watches.
   public init(
-    _ recipe: MergeRecipe, memoryBudget: Int? = nil, on backend: any ComputeBackend,
+    _ recipe: MergeRecipe, memoryBudget: Int? = nil, aligns: Bool = false, on backend: any ComputeBackend,
     progress: MergeProgress = .unwatched
   ) {
     self.recipe = recipe
     self.memoryBudget = memoryBudget
+    self.aligns = aligns
     self.backend = backend
     self.progress = progress
   }
@@ -47,7 +50,7 @@ public struct HierarchicalMerge {
   public func merge(
     into output: String, overwrite: Bool, resume: Bool = false, stop: StopRequest = StopRequest()
   ) throws -> MergeOutcome {
-    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend)
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, aligns: aligns, on: backend)
     try requireDeviceMemory(plan.memory.deviceByteCount(stateBudget: plan.stateBudget), on: backend.device)
     if resume, let report = try plan.finishedReport(at: output, overwrite: overwrite) {
       return MergeOutcome(report: report, state: .finishedBefore)
@@ -64,23 +67,25 @@ public struct HierarchicalMerge {
   private func merge(_ plan: MergePlan, writer: CheckpointWriter) throws -> MergeReport {
     let (inputs, fusionPlan) = (plan.inputs, plan.fusion)
     var timings = StageTimings(on: backend.device)
-    let decisions = MergeDecisions(writer, pool: plan.pool, models: inputs.models.count)
+    let decisions = MergeDecisions(writer, models: inputs.models.count)
     plan.fusion.recordDigests(of: writer.finishedTensors, in: inputs.digests)
-    let typical =
-      try decisions.typicalSamples
-      ?? timings.measure("select") {
-        let typical = try typicalSamples(
-          of: plan.pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
-          scratchDirectory: parentDirectory(of: writer.output))
-        try decisions.keep(typical)
-        return typical
-      }
+    let own = try timings.measure("select") {
+      try ownSamples(plan, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
+    }
+    let typical = try timings.measure("select") {
+      try sharedSamples(plan, own: own, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
+    }
     let fusion = ParameterFusion(
       fusionPlan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try self.progress.fusion("merge", fusionPlan, writer))
+    let alignment = try plan.alignment.map { plan in
+      try LayerAlignment(
+        plan, inputs: inputs, plan: fusionPlan, samples: own.samples(of: plan, shared: typical, anchor: inputs.anchor),
+        fusion: fusion, decisions: decisions, on: backend)
+    }
     let layers: [LayerWeights]
-    if let decided = decisions.layers(of: inputs.reference) {
+    if alignment == nil, let decided = decisions.layers(of: inputs.reference) {
       // An earlier run was stopped behind the last decision; no state is needed any more.
       layers = decided
       try timings.measure("merge") {
@@ -88,47 +93,64 @@ public struct HierarchicalMerge {
       }
     } else {
       layers = try weighAndFuse(
-        plan, typical: typical, decisions: decisions, fusion: fusion, writer: writer, timings: &timings)
+        plan, typical: typical, decisions: decisions, alignment: alignment, fusion: fusion, writer: writer,
+        timings: &timings)
     }
     var report = try timings.measure("finish") {
       try fusion.copyTheRest()
       try fusion.finish()
-      return try self.report(inputs, pool: plan.pool, typical: typical, layers: layers)
+      return try self.report(inputs, pool: plan.pool, typical: typical, own: own, layers: layers)
     }
     try MergeOutput(plan: fusionPlan, elementType: recipe.elementType, writer: writer).finish(report, timings: timings)
     report.timings = timings
     return report
   }
 
-  /// Walks the depth: weighs the models at every layer and fuses it.
+  /// Walks the depth: weighs the models at every layer and fuses it, or solves for its maps.
   private func weighAndFuse(
-    _ plan: MergePlan, typical: TypicalSamples, decisions: MergeDecisions, fusion: ParameterFusion,
-    writer: CheckpointWriter, timings: inout StageTimings
+    _ plan: MergePlan, typical: TypicalSamples, decisions: MergeDecisions, alignment: LayerAlignment?,
+    fusion: ParameterFusion, writer: CheckpointWriter, timings: inout StageTimings
   ) throws -> [LayerWeights] {
     let inputs = plan.inputs
     let walk = try LayerWalk(
-      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
-      pooling: typical.header.pooling, on: backend, waits: timings.waits)
-    guard recipe.weighing.isKnownLayerByLayer else {
+      inputs.models, companions: plan.alignment?.companions ?? [],
+      digests: inputs.digests + (plan.alignment?.companionDigests ?? []),
+      samples: SampleBatches(typical.samples, on: backend), pooling: typical.header.pooling, on: backend,
+      waits: timings.waits)
+    if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty {
       let layers = try timings.measure("extract") {
-        try weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
+        try decisions.layers(of: inputs.reference)
+          ?? weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
       }
       try requireSimilarity(layers, inputs: inputs)
       try layers.forEach(decisions.keep)
-      try timings.measure("merge") {
-        try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: layers.byLayer)
+      guard alignment != nil else {
+        try timings.measure("merge") {
+          try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: layers.byLayer)
+        }
+        return layers
       }
-      return layers
     }
     var layers: [LayerWeights] = []
     try timings.measure("merge") {
       try walk.run { layer, representations, resident in
         try writer.checkStop()
-        let decided = try decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
+        var decided =
+          try typical.samples.isEmpty
+          ? LayerWeights(equal: inputs.models.count, at: layer)
+          : decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
+        if !typical.samples.isEmpty {
+          try requireSimilarity(layers + [decided], inputs: inputs)
+          try decisions.keep(decided)
+        }
+        var tensors = plan.fusion.tensors(of: layer)
+        if let alignment {
+          decided.alignment = try alignment.align(layer, weights: decided.weights, resident: resident)
+          let solved = Set(decided.alignment.map(\.tensor))
+          tensors.removeAll { solved.contains($0.layout.name) }
+        }
         layers.append(decided)
-        try requireSimilarity(layers, inputs: inputs)
-        try decisions.keep(decided)
-        try fusion.fuse(plan.fusion.tensors(of: layer), weights: [layer: decided.weights], resident: resident)
+        try fusion.fuse(tensors, weights: [layer: decided.weights], resident: resident)
       }
     }
     return layers
@@ -159,7 +181,7 @@ public struct HierarchicalMerge {
       layers = try weighAfterAll(walk, inputs: inputs)
       try requireSimilarity(layers, inputs: inputs)
     }
-    return try report(inputs, pool: plan.pool, typical: typical, layers: layers)
+    return try report(inputs, pool: plan.pool, typical: typical, own: [], layers: layers)
   }
 
   // MARK: The stages
@@ -361,7 +383,51 @@ public struct HierarchicalMerge {
     let selection = TypicalSampleSelection(
       model: model, digest: digest, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
       on: backend)
-    return try selection.select(from: pool.samples, progress: progress)
+    return try selection.select(from: pool.samples, takesAll: pool.isTypical, progress: progress)
+  }
+
+  /// The typical samples that all models are compared on; none where there are none.
+  private func sharedSamples(
+    _ plan: MergePlan, own: [OwnSamples], decisions: MergeDecisions, scratchDirectory: String
+  ) throws -> TypicalSamples {
+    let inputs = plan.inputs
+    let isJoined = plan.alignment != nil && recipe.samples == nil
+    let pool = isJoined ? Pool(joining: own.map(\.pool), recipe: recipe) : plan.pool
+    if let known = decisions.typicalSamples(of: pool) { return known }
+    guard !pool.samples.isEmpty else {
+      return TypicalSamples(
+        header: SelectionHeader(
+          model: inputs.reference.path, clusterLayer: recipe.clusterLayer.name, pooling: recipe.poolingOrDefault,
+          maxTokens: recipe.maxTokensOrDefault, seed: recipe.seed, anchorMedian: [:]),
+        samples: [])
+    }
+    let typical = try typicalSamples(
+      of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
+      scratchDirectory: scratchDirectory)
+    try decisions.keep(typical)
+    return typical
+  }
+
+  /// The typical samples of every model that brings a pool of its own.
+  private func ownSamples(
+    _ plan: MergePlan, decisions: MergeDecisions, scratchDirectory: String
+  ) throws -> [OwnSamples] {
+    guard let alignment = plan.alignment else { return [] }
+    return try zip(plan.inputs.models.indices, alignment.pools).compactMap { index, pool in
+      guard var pool else { return nil }
+      let model = plan.inputs.models[index]
+      if !pool.isTypical {
+        let typical =
+          try decisions.typicalSamples(of: pool, owner: model.path)
+          ?? TypicalSampleSelection(
+            model: model, digest: plan.inputs.digests[index], recipe: recipe, stateBudget: plan.stateBudget,
+            scratchDirectory: scratchDirectory, on: backend
+          ).select(from: pool.samples, progress: progress)
+        try decisions.keep(typical, owner: model.path)
+        pool = pool.keeping(typical.samples)
+      }
+      return OwnSamples(model: index, path: model.path, pool: pool)
+    }
   }
 
   private func weigh(
@@ -393,12 +459,14 @@ public struct HierarchicalMerge {
   }
 
   private func report(
-    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, layers: [LayerWeights]
+    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, own: [OwnSamples], layers: [LayerWeights]
   ) throws(Failure) -> MergeReport {
-    MergeReport(
+    let shared = [(model: typical.header.model, samples: typical.samples.map(\.sample))]
+    let owned = own.map { (model: $0.path, samples: $0.pool.samples.map(\.sample)) }
+    return MergeReport(
       recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json,
-      models: try inputs.merged(), samples: typical.samples.map(\.sample), selectedBy: typical.header.model,
-      layers: layers, lineage: inputs.lineage)
+      models: try inputs.merged(), samples: (aligns && recipe.samples == nil ? [] : shared) + owned, layers: layers,
+      lineage: inputs.lineage)
   }
 
   // MARK: Checks

@@ -7,6 +7,8 @@ public struct MemoryPlan: Sendable {
   public let layers: Int
   /// The residual streams of all models over the typical samples, and scratch for one batch.
   public let activations: Int
+  /// Streams, systems and merged weights of a merge that solves for its linear maps; 0 for others.
+  public let alignment: Int
   /// Pieces of tensors on their way through fusion.
   public var pieces: Int { residentPieces + ring.byteCount }
   /// The program itself, tables and the allocator's slack.
@@ -17,7 +19,7 @@ public struct MemoryPlan: Sendable {
   private let residentPieces: Int
   private let leastRing: Int
   private let models: Int
-  private let selection: PassMemory?
+  private let selections: [PassMemory]
 
   /// Counts for a merge of models over a pool.
   ///
@@ -26,27 +28,35 @@ public struct MemoryPlan: Sendable {
   ///   - reference: The model that selects the samples.
   ///   - fusion: What is fused.
   ///   - pool: The samples.
-  ///   - recipe: How many of them become typical.
+  ///   - plan: What solving for the linear maps needs, where that is done.
+  ///   - anchor: The anchor among the models.
   ///   - budget: The most bytes to use, if they are bounded.
   ///   - backend: The device.
   /// - Throws: `Failure` of category `usage` when the budget cannot hold the merge.
   init(
-    models: [Model], reference: Model, fusion: FusionPlan, pool: Pool, recipe: MergeRecipe, budget: Int?,
-    on backend: any ComputeBackend
+    models: [Model], reference: Model, fusion: FusionPlan, pool: Pool, alignment plan: AlignmentPlan?, anchor: Int?,
+    budget: Int?, on backend: any ComputeBackend
   ) throws(Failure) {
     let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
-    let lengths = pool.samples.map(\.tokens.count)
-    let isSelected = pool.file.selection != nil
-    // Which samples will be typical is not known yet; the longest ones bound them.
-    let typicalTokens = lengths.sorted(by: >).prefix(isSelected ? lengths.count : recipe.typical).reduce(0, +)
+    let typicalTokens = pool.typicalLengths.reduce(0, +)
     let pass = PassMemory(of: reference, over: pool)
-    self.models = models.count
-    layers = LayerWalk.hostByteCount(models)
+    let read = models + (plan?.companions ?? [])
+    self.models = read.count
+    layers = LayerWalk.hostByteCount(read)
+    alignment =
+      plan.map { plan in
+        plan.byteCount(
+          reference.configuration, lengths: plan.sampleLengths(shared: pool, anchor: anchor), models: models.count,
+          elementSize: fusion.tensors.flatMap { $0.sources.map { $0.type.bitWidth / 8 } }.max() ?? 0)
+      } ?? 0
     activations = models.count * typicalTokens * bytesPerToken + pass.workspace
     residentPieces = ResidentPieces.hostByteCount(fusion)
     leastRing = PieceRing.smallest(for: fusion).byteCount
-    selection = isSelected ? nil : pass
-    let others = layers + activations + residentPieces + MemoryPlan.program
+    let ownPasses = (plan.map { zip(models, $0.pools) } ?? zip([], [])).compactMap { model, pool in
+      pool.flatMap { $0.isTypical ? nil : PassMemory(of: model, over: $0) }
+    }
+    selections = (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses
+    let others = layers + activations + alignment + residentPieces + MemoryPlan.program
     let rest = budget.map { $0 - others }
     ring = PieceRing(for: fusion, on: backend, budget: rest) ?? .smallest(for: fusion)
     if let budget { try requireMemory(least, within: budget) }
@@ -54,25 +64,29 @@ public struct MemoryPlan: Sendable {
 
   /// The most that is in memory at once where no budget is given.
   public var peak: Int {
-    max(layers + activations + pieces, selection?.peak(HierarchicalMerge.defaultStateBudget) ?? 0) + MemoryPlan.program
+    max(layers + activations + alignment + pieces, selectionPeak(HierarchicalMerge.defaultStateBudget))
+      + MemoryPlan.program
   }
 
   /// The least memory with which the merge can be done.
   public var least: Int {
-    max(layers + activations + residentPieces + leastRing, selection?.least ?? 0) + MemoryPlan.program
+    max(layers + activations + alignment + residentPieces + leastRing, selections.map(\.least).max() ?? 0)
+      + MemoryPlan.program
   }
 
   /// How many bytes the residual stream of a pass over the pool may take within a budget that `init` accepted.
   func stateBudget(within budget: Int?) -> Int {
     guard let budget else { return HierarchicalMerge.defaultStateBudget }
-    return budget - MemoryPlan.program - (selection?.fixed ?? 0)
+    return budget - MemoryPlan.program - (selections.map(\.fixed).max() ?? 0)
   }
+
+  private func selectionPeak(_ stateBudget: Int) -> Int { selections.map { $0.peak(stateBudget) }.max() ?? 0 }
 
   /// The most memory of a device of its own that is in use at once: one layer of each model, one more on its way,
   /// activations and pieces; or, while samples are selected, two layers and the states.
   func deviceByteCount(stateBudget: Int) -> Int {
     let layer = layers / max(1, 2 * models)
-    return max((models + 1) * layer + activations + pieces, selection?.peak(stateBudget) ?? 0)
+    return max((models + 1) * layer + activations + alignment + pieces, selectionPeak(stateBudget))
   }
 }
 

@@ -20,8 +20,11 @@ public struct MergeModels: Sendable {
 
   /// Opens all models of a recipe and compares them with the reference.
   ///
+  /// - Parameters:
+  ///   - recipe: The recipe.
+  ///   - selects: Whether a model has to be named that selects the typical samples; else the first one given stands in.
   /// - Throws: `Failure` that names the model and what is wrong with it or different about it.
-  public init(_ recipe: MergeRecipe) throws(Failure) {
+  public init(_ recipe: MergeRecipe, selects: Bool = true) throws(Failure) {
     guard !recipe.models.isEmpty else {
       throw Failure(
         .usage, operation: "merge", subject: "--model", expected: "at least one model beside the anchor", got: "none")
@@ -48,18 +51,23 @@ public struct MergeModels: Sendable {
     anchor = opened.firstIndex(where: \.isAnchor)
     if let anchor {
       reference = models[anchor]
-    } else if let path = recipe.base ?? recipe.typicalFrom {
+    } else if let path = recipe.base ?? recipe.typicalFrom ?? (selects ? nil : recipe.models.first) {
       let reference = try Model(directory: path, base: recipe.base)
       self.reference = models.first { $0.path == reference.path } ?? reference
     } else {
-      throw Failure(
-        .usage, operation: "merge", subject: "--anchor", expected: "a model that selects the typical samples",
-        got: "none",
-        advice: "Name the newly fine-tuned model with --anchor, or without an anchor give --base or --typical-from.")
+      throw MergeModels.noSelector()
     }
     digests = models.map { ModelDigester($0.directory) }
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
     histories = try models.map { model throws(Failure) in try ModelHistory(of: model.directory) }
+  }
+
+  /// The failure for samples without a model that selects them.
+  static func noSelector() -> Failure {
+    Failure(
+      .usage, operation: "merge", subject: "--anchor", expected: "a model that selects the typical samples",
+      got: "none",
+      advice: "Name the newly fine-tuned model with --anchor, or without an anchor give --base or --typical-from.")
   }
 
   /// How many layers are compared: the embedding, the blocks and the head.

@@ -18,6 +18,8 @@ public struct MergePlan: Sendable {
   public let isSelected: Bool
   /// The samples, encoded.
   let pool: Pool
+  /// What solving for the linear maps needs; `nil` where they are fused.
+  let alignment: AlignmentPlan?
   /// How many bytes the residual stream of a pass over the pool may take.
   let stateBudget: Int
   let recipe: MergeRecipe
@@ -28,27 +30,37 @@ public struct MergePlan: Sendable {
   ///   - recipe: What is to be merged how.
   ///   - memoryBudget: The most memory to use, if it is bounded.
   ///   - output: Where the output will be, if that is known.
+  ///   - aligns: Whether the linear maps are solved for.
   ///   - backend: The device.
   /// - Throws: `Failure`, the same as the merge would.
   public init(
-    _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, on backend: any ComputeBackend
+    _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, aligns: Bool = false, on backend: any ComputeBackend
   ) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
-    inputs = try MergeModels(recipe)
+    inputs = try MergeModels(recipe, selects: !aligns)
     fusion = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    alignment = aligns ? try AlignmentPlan(recipe, inputs: inputs) : nil
     if let output {
-      let paths = (inputs.models + [inputs.reference]).map(\.path) + [recipe.samples, recipe.base].compactMap { $0 }
+      let paths =
+        (inputs.models + [inputs.reference]).map(\.path) + [recipe.samples, recipe.base].compactMap { $0 }
+        + recipe.samplesOfModels.values
       try MergeModels.checkOutput(output, isApartFrom: paths)
     }
-    pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
-    try pool.checkSelection(recipe, model: inputs.reference)
+    if let alignment, recipe.samples == nil {
+      pool = Pool(joining: alignment.allPools, recipe: recipe)
+      let isNamed = recipe.anchor != nil || recipe.base != nil || recipe.typicalFrom != nil
+      guard pool.samples.isEmpty || isNamed else { throw MergeModels.noSelector() }
+    } else {
+      pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
+      try pool.checkSelection(recipe, model: inputs.reference)
+    }
     samples = pool.samples.count
     tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
     isSelected = pool.file.selection != nil
     memory = try MemoryPlan(
-      models: inputs.models, reference: inputs.reference, fusion: fusion, pool: pool, recipe: recipe,
-      budget: memoryBudget, on: backend)
+      models: inputs.models, reference: inputs.reference, fusion: fusion, pool: pool, alignment: alignment,
+      anchor: inputs.anchor, budget: memoryBudget, on: backend)
     stateBudget = memory.stateBudget(within: memoryBudget)
   }
 
@@ -71,7 +83,8 @@ public struct MergePlan: Sendable {
       to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)
       to write: \(byteText(fusion.outputByteCount))
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
-      \(byteText(memory.activations)), pieces \(byteText(memory.pieces)), program \(byteText(MemoryPlan.program))
+      \(byteText(memory.activations))\(memory.alignment > 0 ? ", alignment \(byteText(memory.alignment))" : ""), \
+      pieces \(byteText(memory.pieces)), program \(byteText(MemoryPlan.program))
       tensors:
       \(groups.joined(separator: "\n"))
       """

@@ -65,6 +65,10 @@ public struct MergeRecipe: Sendable, Equatable {
   public var maxTokens: Int?
   /// Distance, bandwidth and temperature.
   public var weighing = WeighingRule(distance: .relative, bandwidth: .anchorMedian, temperature: 1)
+  /// How the linear maps of a merge are solved for, by methods that do.
+  public var alignment = AlignmentRule()
+  /// The files of models' own samples, by the models' absolute paths.
+  public var samplesOfModels: [String: String] = [:]
   /// The similarity that no pair of models may stay below in most layers; `nil` for no such condition.
   public var requiredSimilarity: Double?
   /// Seeds the clustering.
@@ -116,15 +120,22 @@ public struct MergeRecipe: Sendable, Equatable {
     return .object(JSONObject(members.map { ($0.key, $0.value) }))
   }
 
-  /// The models with their weights where they have one, sorted by path.
+  /// The models with their weights and samples where they have some, sorted by path.
   private var modelList: JSONValue {
     let entries = zip(models, weights(of: models.count)).map { (path: $0, weight: $1) }
     let sorted = entries.sorted { left, right in
       left.path == right.path
         ? (left.weight ?? 0) < (right.weight ?? 0) : left.path.utf8.lexicographicallyPrecedes(right.path.utf8)
     }
-    return .array(
-      sorted.map { path, weight in weight.map { ["path": .string(path), "weight": .double($0)] } ?? .string(path) })
+    return .array(sorted.map { entry(of: $0, weight: $1) })
+  }
+
+  /// A model as its path, or with more to say as an object.
+  private func entry(of path: String, weight: Double?) -> JSONValue {
+    var members = [("path", JSONValue.string(path))]
+    if let weight { members.append(("weight", .double(weight))) }
+    if let samples = samplesOfModels[path] { members.append(("samples", .string(samples))) }
+    return members.count > 1 ? .object(JSONObject(members)) : .string(path)
   }
 
   /// The weight given to each of so many models.
@@ -133,13 +144,14 @@ public struct MergeRecipe: Sendable, Equatable {
   private var allMembers: [JSONObject.Member] {
     func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
     let json: JSONValue = [
-      "method": .string(method), "anchor": optional(anchor), "models": modelList,
+      "method": .string(method), "anchor": anchor.map { entry(of: $0, weight: nil) } ?? .null, "models": modelList,
       "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
       "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
       "pooling": .string(poolingOrDefault.rawValue), "maxTokens": .integer(maxTokensOrDefault),
       "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
+      "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
       "normalize": normalize.map(JSONValue.bool) ?? .null,
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]

@@ -104,15 +104,31 @@ public struct MergeReport: Sendable {
   /// The document that was read, whose unknown keys are kept.
   private var rest = JSONObject()
 
-  /// Collects a report.
+  /// Collects a report of a merge whose samples were all selected by one model.
   public init(
     recipe: JSONValue, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights],
     lineage: Lineage
   ) {
+    self.init(
+      recipe: recipe, models: models, samples: [(selectedBy, samples)], layers: layers, lineage: lineage)
+  }
+
+  /// Collects a report.
+  ///
+  /// - Parameters:
+  ///   - recipe: All options as used.
+  ///   - models: The models in canonical order.
+  ///   - samples: The typical samples, by the model that they belong to.
+  ///   - layers: What was decided at every layer.
+  ///   - lineage: The merges that the models came from.
+  init(
+    recipe: JSONValue, models: [MergedModel], samples: [(model: String, samples: [Sample])], layers: [LayerWeights],
+    lineage: Lineage
+  ) {
     self.recipe = recipe
     self.models = models
-    typicalSamples = samples.map { sample in
-      .object(JSONObject(sample.members + [("model", .string(selectedBy))]))
+    typicalSamples = samples.flatMap { model, samples in
+      samples.map { .object(JSONObject($0.members + [("model", .string(model))])) }
     }
     self.layers = layers
     self.lineage = lineage

@@ -12,7 +12,7 @@ extension Command {
     options: [
       RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.weight, RecipeOptions.normalize,
       RecipeOptions.base, RecipeOptions.typicalFrom,
-    ] + RecipeOptions.selection + RecipeOptions.weighing + [
+    ] + RecipeOptions.selection + RecipeOptions.aligning + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
       CommonOptions.overwrite, CommonOptions.resume,
       CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan"),

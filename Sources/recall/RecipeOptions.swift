@@ -30,6 +30,15 @@ enum RecipeOptions {
   static let samples = CommandOption(
     name: "--samples", placeholder: "FILE",
     help: "JSON lines with text or input_ids, or plain text; or what select wrote")
+  static let samplesFor = CommandOption(
+    name: "--samples-for", placeholder: "MODEL=FILE",
+    help: "a model's own samples, for methods that fit it to them; repeats (default: what the merge that made it kept)",
+    repeats: true)
+  static let alignShare = CommandOption(
+    name: "--align-share", placeholder: "α",
+    help: "how much samples count against changes of weights, 0 (no data) to 1 (our default: 0.2)")
+  static let ridge = CommandOption(
+    name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.1)")
   static let typical = CommandOption(
     name: "--typical", placeholder: "M", help: "how many typical samples (our default: 20)")
   static let clusterLayer = CommandOption(
@@ -58,6 +67,7 @@ enum RecipeOptions {
     help: "let NaNs and infinities through where no hidden state depends on them")
 
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
+  static let aligning = [samplesFor, alignShare, ridge]
   static let weighing = [distance, bandwidth, temperature, requireSimilarity]
 
   /// Builds a recipe from a recipe file and the options given, which outrank it.
@@ -92,6 +102,9 @@ enum RecipeOptions {
     try set(
       &recipe, \.requiredSimilarity, options.parsed("--require-similarity", "a number above 0, up to 1", similarity))
     try set(&recipe, \.elementType, options.parsed("--dtype", "float32, float16 or bfloat16", elementType))
+    for value in options.all("--samples-for") { try readSamples(value, into: &recipe) }
+    try set(&recipe, \.alignment.share, options.parsed("--align-share", "a number from 0 to 1", alignShare))
+    try set(&recipe, \.alignment.ridge, options.parsed("--ridge", "a positive number", temperature))
     if options.has("--allow-non-finite") { recipe.allowsNonFinite = true }
     makeAbsolute(&recipe)
     return recipe
@@ -103,6 +116,18 @@ enum RecipeOptions {
     recipe.models = recipe.models.map(absolutePath)
     recipe.base = recipe.base.map(absolutePath)
     recipe.typicalFrom = recipe.typicalFrom.map(absolutePath)
+    let files = recipe.samplesOfModels.map { (absolutePath($0), absolutePath($1)) }
+    recipe.samplesOfModels = Dictionary(files, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Reads MODEL=FILE; the last sign of equality separates, unless the path of the file has one and that of the model none.
+  private static func readSamples(_ value: String, into recipe: inout MergeRecipe) throws(Failure) {
+    guard let sign = value.firstIndex(of: "="), sign != value.startIndex, value.index(after: sign) != value.endIndex
+    else {
+      throw Failure(
+        .usage, operation: "read the options", subject: "--samples-for", expected: "MODEL=FILE", got: "\"\(value)\"")
+    }
+    recipe.samplesOfModels[absolutePath(String(value[..<sign]))] = String(value[value.index(after: sign)...])
   }
 
   /// Reads the models, and the weights behind them.
@@ -138,7 +163,12 @@ enum RecipeOptions {
   /// - Throws: `Failure` of category `usage` that names the option.
   static func checkUse(of options: ParsedOptions, by recipe: MergeRecipe) throws(Failure) {
     let method = try MergeMethods.named(recipe.method)
-    let all = [anchor, base, typicalFrom] + selection + weighing + [normalize]
+    guard recipe.samplesOfModels.isEmpty || method.recipeKeys.contains("samplesFor") else {
+      throw Failure(
+        .usage, operation: "merge", subject: samplesFor.name, expected: "an option of --method \(method.name)",
+        got: "one that it has no use for", advice: "Leave it out, or choose --method recall-align.")
+    }
+    let all = [anchor, base, typicalFrom] + selection + aligning + weighing + [normalize]
     for option in all where options.has(option.name) {
       guard !method.recipeKeys.contains(key(of: option)) else { continue }
       throw Failure(
@@ -207,13 +237,23 @@ enum RecipeOptions {
     switch member.key {
     case "method":
       recipe.method = try MergeMethods.named(try value("one of \(MergeMethods.names)", \.string)).name
-    case "anchor": recipe.anchor = try value("a path", \.string)
+    case "anchor":
+      let entry = try value("a path, or an object with path and samples") { modelEntry($0, hasWeight: false) }
+      recipe.anchor = entry.path
+      if let samples = entry.samples { recipe.samplesOfModels[absolutePath(entry.path)] = samples }
     case "models":
-      let entries = try value("a list of paths, or of objects with path and weight") { json -> [(String, Double?)]? in
-        json.array?.map(modelEntry).reduce([]) { list, entry in entry.flatMap { entry in list.map { $0 + [entry] } } }
+      let entries = try value("a list of paths, or of objects with path, weight and samples") { json -> [ModelEntry]? in
+        json.array?.map { modelEntry($0, hasWeight: true) }
+          .reduce([]) { list, entry in entry.flatMap { entry in list.map { $0 + [entry] } } }
       }
-      recipe.models = entries.map(\.0)
-      recipe.weights = entries.map(\.1)
+      recipe.models = entries.map(\.path)
+      recipe.weights = entries.map(\.weight)
+      for entry in entries {
+        if let samples = entry.samples { recipe.samplesOfModels[absolutePath(entry.path)] = samples }
+      }
+    case "alignShare":
+      recipe.alignment.share = try value("a number from 0 to 1") { alignShare($0.compact) }
+    case "ridge": recipe.alignment.ridge = try value("a positive number") { temperature($0.compact) }
     case "normalize": recipe.normalize = try value("true or false", \.bool)
     case "base": recipe.base = try value("a path", \.string)
     case "typicalFrom": recipe.typicalFrom = try value("a path", \.string)
@@ -257,14 +297,21 @@ enum RecipeOptions {
 
   // MARK: Values
 
-  /// A model of a recipe: its path, or an object with path and weight and nothing else.
-  private static func modelEntry(_ json: JSONValue) -> (String, Double?)? {
-    if let path = json.string { return (path, nil) }
+  private typealias ModelEntry = (path: String, weight: Double?, samples: String?)
+
+  /// A model of a recipe: its path, or an object with path, weight and samples and nothing else.
+  private static func modelEntry(_ json: JSONValue, hasWeight: Bool) -> ModelEntry? {
+    if let path = json.string { return (path, nil, nil) }
+    let keys = ["path", "samples"] + (hasWeight ? ["weight"] : [])
     guard let object = json.object, let path = object["path"]?.string,
-      object.members.allSatisfy({ ["path", "weight"].contains($0.key) })
+      object.members.allSatisfy({ keys.contains($0.key) })
     else { return nil }
-    guard let weight = object["weight"] else { return (path, nil) }
-    return weight.double.flatMap { $0.isFinite ? (path, $0) : nil }
+    let (weight, samples) = (object["weight"]?.double, object["samples"]?.string)
+    // What is there has to be of its kind.
+    guard (weight == nil) == (object["weight"] == nil), (samples == nil) == (object["samples"] == nil),
+      weight?.isFinite ?? true
+    else { return nil }
+    return (path, weight, samples)
   }
 
   private static func weight(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
@@ -274,6 +321,10 @@ enum RecipeOptions {
 
   private static func temperature(_ text: String) -> Double? {
     Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
+  }
+
+  private static func alignShare(_ text: String) -> Double? {
+    Double(text).flatMap { $0 >= 0 && $0 <= 1 ? $0 : nil }
   }
 
   private static func similarity(_ text: String) -> Double? {

@@ -153,6 +153,17 @@ public final class CheckpointWriter: Sendable {
     try progress(of: tensor).write(bytes, at: byteOffset)
   }
 
+  /// Reads a tensor back that is finished, by this run or an earlier one.
+  ///
+  /// - Parameters:
+  ///   - tensor: The name in the layout.
+  ///   - destination: As many bytes as the tensor has.
+  /// - Throws: `Failure` of category `inputOutput` when the disk does not give the bytes; of category `badData` when they are
+  ///   not those that were written; of category `internalError` for a tensor that is unknown or not finished.
+  public func read(_ tensor: String, into destination: inout MutableRawSpan) throws(Failure) {
+    try progress(of: tensor).read(into: &destination)
+  }
+
   /// Declares a tensor finished, after its last byte was written: no run that takes the output up writes it again.
   ///
   /// - Parameters:

@@ -71,6 +71,11 @@ final class OutputFile: Sendable {
     try descriptor.write(bytes, at: offset, path: path)
   }
 
+  /// Reads a part of the file into the first bytes of a buffer, which must have room for it.
+  func read(_ range: Range<Int>, into destination: inout MutableRawSpan) throws(Failure) {
+    try descriptor.read(range, into: &destination, path: path)
+  }
+
   /// Waits until all bytes, and the size, are on the disk.
   func synchronize() throws(Failure) {
     guard uninterrupted({ fdatasync(descriptor.number) }) == 0 else {

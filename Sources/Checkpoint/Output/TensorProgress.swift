@@ -36,6 +36,22 @@ final class TensorProgress: Sendable {
     }
   }
 
+  /// Reads the tensor back, which is finished, and makes sure that it is what was written.
+  func read(into destination: inout MutableRawSpan) throws(Failure) {
+    guard let file, let finished, destination.byteCount == record.byteRange.count else {
+      throw Failure(
+        .internalError, operation: "read a tensor back", subject: "\(file?.path ?? "no file"), tensor \(record.name)",
+        expected: "a finished tensor of \(destination.byteCount) bytes", got: "another")
+    }
+    try file.read(record.byteRange, into: &destination)
+    guard Digest(of: destination.bytes) == finished.digest else {
+      throw Failure(
+        .badData, operation: "read a tensor back", subject: "\(file.path), tensor \(record.name)",
+        expected: "the bytes that were written", got: "others",
+        advice: "The unfinished output was damaged; start afresh with --overwrite.")
+    }
+  }
+
   /// The digest of all bytes of the tensor; `nil` while some are missing.
   var digest: Digest? {
     state.withLock { state in

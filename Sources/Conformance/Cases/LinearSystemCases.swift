@@ -3,6 +3,7 @@ import Compute
 extension OperationCase {
   static var linearSystemCases: [OperationCase] {
     let shapes = [(0, 3, 4), (3, 0, 5), (1, 1, 1), (2, 67, 19), (67, 13, 131), (131, 259, 75)]
+    let systems = [(1, 1, 1), (31, 5, 40), (32, 2, 3), (67, 131, 19), (131, 40, 300), (131, 7, 1)]
     let products = shapes.flatMap { rows, depth, columns in
       [false, true].flatMap { turnsA in
         [false, true].flatMap { turnsB in
@@ -17,7 +18,7 @@ extension OperationCase {
     return products + [1, 2, 67].map(addToDiagonal)
       + [1, 2, 31, 32].flatMap { order in [1, 1e-4].map { invertCholesky(order: order, ridge: $0) } }
       + [1, 32].map(invertIndefinite)
-      + [(1, 1, 1), (31, 5, 40), (32, 2, 3), (67, 131, 19), (131, 40, 300), (131, 7, 1)].flatMap { order, rows, samples in
+      + systems.flatMap { order, rows, samples in
         [1, 1e-3].map { solve(order: order, rows: rows, samples: samples, ridge: $0) }
       }
   }

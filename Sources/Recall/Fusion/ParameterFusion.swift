@@ -63,6 +63,29 @@ public final class ParameterFusion {
     try stream(streamed, weights: weights)
   }
 
+  /// Writes a tensor that was computed as a whole, in the type of the output; one that is finished stays as it is.
+  ///
+  /// - Parameters:
+  ///   - tensor: The tensor.
+  ///   - values: Its elements on the device.
+  ///   - nonFinite: How many values of each model and, last, of the result are not finite.
+  /// - Throws: As `fuse` does, also for earlier pieces.
+  func write(_ tensor: PlannedTensor, _ values: Matrix, nonFinite: [Int]) throws {
+    if try output.awaits(tensor) { try residentPieces.write(tensor, values, nonFinite: nonFinite) }
+  }
+
+  /// A tensor as an earlier run has written it, on the device; `nil` when it still has to be written.
+  ///
+  /// - Throws: `Failure` when it cannot be read, or is not what was written; `DeviceError`.
+  func written(_ tensor: PlannedTensor, rows: Int, columns: Int) throws -> Matrix? {
+    guard try !output.awaits(tensor) else { return nil }
+    let host = try backend.allocateHost(byteCount: tensor.byteCount)
+    try output.read(tensor, into: host)
+    return try Matrix(
+      backend.upload(host), rows: rows, columns: columns,
+      elementType: ElementType(stored: tensor.layout.type, of: tensor.layout.name))
+  }
+
   private func stream(_ tensors: [PlannedTensor], weights: [Layer: [Double]]) throws {
     guard !tensors.isEmpty else { return }
     if slots.isEmpty {
@@ -147,6 +170,13 @@ final class FusionOutput: Sendable {
   func copy(_ bytes: RawSpan, of tensor: PlannedTensor, at offset: Int) throws(Failure) {
     try writer.write(tensor.layout.name, at: offset, bytes: bytes)
     progress(bytes.byteCount)
+  }
+
+  /// Reads a finished tensor back.
+  func read(_ tensor: PlannedTensor, into host: HostBuffer) throws(Failure) {
+    try host.withMutableBytes(in: 0..<host.byteCount) { bytes throws(Failure) in
+      try writer.read(tensor.layout.name, into: &bytes)
+    }
   }
 
   /// Declares a tensor finished that was copied.

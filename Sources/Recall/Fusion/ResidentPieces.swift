@@ -59,6 +59,28 @@ final class ResidentPieces {
     }
   }
 
+  /// Writes one tensor that is complete on the device.
+  ///
+  /// - Parameters:
+  ///   - tensor: The tensor.
+  ///   - values: Its elements, in the type of the output.
+  ///   - nonFinite: How many values of each model and, last, of the result are not finite.
+  /// - Throws: `Failure` or `DeviceError`, also those of earlier pieces.
+  func write(_ tensor: PlannedTensor, _ values: Matrix, nonFinite: [Int]) throws {
+    let memory = try reserved()
+    for start in stride(from: 0, to: max(values.count, 1), by: ResidentPieces.pieceElements) {
+      let piece = Piece(tensor: tensor, elements: start..<min(start + ResidentPieces.pieceElements, values.count))
+      let slot = try waits.measure(.write) { try behind.slot() }
+      let buffers = memory.slots[slot]
+      let transfer = try backend.enqueueDownload(values.elements(piece.elements), into: buffers.output)
+      behind.write(slot) { [output] in
+        try transfer.wait()
+        // Counted once, with the last piece.
+        try output.write(piece, from: buffers, nonFinite: piece.isLast ? nonFinite : nonFinite.map { _ in 0 })
+      }
+    }
+  }
+
   /// Waits until everything is with the writer.
   ///
   /// - Throws: The first failure of a piece.

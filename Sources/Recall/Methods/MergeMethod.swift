@@ -49,7 +49,7 @@ public protocol MergeMethod: Sendable {
 /// The methods of this build.
 public enum MergeMethods {
   /// All methods; the first is the default.
-  public static let all: [any MergeMethod] = [RecallMethod(), LinearMethod()]
+  public static let all: [any MergeMethod] = [RecallMethod(), AlignedRecallMethod(), LinearMethod()]
 
   /// The name of the default.
   public static var standard: String { all[0].name }

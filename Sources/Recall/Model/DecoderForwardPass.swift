@@ -7,6 +7,15 @@ public struct BlockWeights {
   /// Collects the tensors of a block; vectors are matrices of one row.
   public init(_ parts: [BlockPart: Matrix]) { self.parts = parts }
 
+  /// Takes the tensors of a block from those of a model by their full names.
+  init(_ tensors: ResidentTensors, block: Int) {
+    self.init(
+      Dictionary(
+        uniqueKeysWithValues: BlockPart.allCases.compactMap { part in
+          tensors[Architecture.name(of: part, block: block)].map { (part, $0) }
+        }))
+  }
+
   /// A tensor that every block of the model has.
   func callAsFunction(_ part: BlockPart) throws(DeviceError) -> Matrix {
     guard let matrix = parts[part] else {
@@ -93,36 +102,27 @@ public struct DecoderForwardPass {
     _ states: Matrix, sequences: PackedSequences, through weights: BlockWeights, block: Int,
     workspace: ForwardWorkspace
   ) throws(DeviceError) {
-    let batch = 0..<sequences.tokens
-    let normed = try workspace.normed.rows(batch)
-    let projected = try workspace.projected.rows(batch)
-
-    try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
+    let normed = try attentionInput(states, weights: weights, workspace: workspace)
     let heads = try attend(normed, sequences: sequences, weights: weights, block: block, workspace: workspace)
-    try backend.multiply(
-      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), precision: precision,
-      into: projected)
-    try backend.add(projected, to: states)
-
-    try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
-    let gate = try workspace.gate.rows(batch)
-    let up = try workspace.up.rows(batch)
-    try backend.multiply(
-      normed, transposed: weights(.gate), bias: weights.optional(.gateBias), precision: precision, into: gate)
-    try backend.multiply(
-      normed, transposed: weights(.up), bias: weights.optional(.upBias), precision: precision, into: up)
-    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gate)
-    try backend.multiply(
-      gate, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, into: projected)
-    try backend.add(projected, to: states)
+    try addAttention(heads, to: states, weights: weights, workspace: workspace)
+    let inner = try feedForwardInput(states, weights: weights, workspace: workspace)
+    let gated = try feed(inner, weights: weights, workspace: workspace)
+    try addFeedForward(gated, to: states, weights: weights, workspace: workspace)
   }
 
-  /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
-  public func normalise(_ states: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
-    try backend.rmsNorm(states, gain: gain, epsilon: configuration.normEpsilon, into: out)
+  // MARK: The steps of a block, each in scratch that the next block of any model overwrites
+
+  /// The normed states, of which queries, keys and values are made.
+  func attentionInput(
+    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+  ) throws(DeviceError) -> Matrix {
+    let normed = try workspace.normed.rows(0..<states.rows)
+    try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
+    return normed
   }
 
-  private func attend(
+  /// The heads of attention side by side, the input of its output projection.
+  func attend(
     _ normed: Matrix, sequences: PackedSequences, weights: BlockWeights, block: Int, workspace: ForwardWorkspace
   ) throws(DeviceError) -> Matrix {
     let batch = 0..<sequences.tokens
@@ -147,6 +147,55 @@ public struct DecoderForwardPass {
       queries: queries, keys: keys, values: values, sequences: sequences,
       shape: configuration.attention(block: block), into: heads)
     return heads
+  }
+
+  /// Projects the heads and adds them to the residual stream.
+  func addAttention(
+    _ heads: Matrix, to states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    let projected = try workspace.projected.rows(0..<states.rows)
+    try backend.multiply(
+      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), precision: precision,
+      into: projected)
+    try backend.add(projected, to: states)
+  }
+
+  /// The normed states, of which gate and up are made.
+  func feedForwardInput(
+    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+  ) throws(DeviceError) -> Matrix {
+    let normed = try workspace.normed.rows(0..<states.rows)
+    try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
+    return normed
+  }
+
+  /// The gated activations, the input of the down projection.
+  func feed(
+    _ normed: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+  ) throws(DeviceError) -> Matrix {
+    let gate = try workspace.gate.rows(0..<normed.rows)
+    let up = try workspace.up.rows(0..<normed.rows)
+    try backend.multiply(
+      normed, transposed: weights(.gate), bias: weights.optional(.gateBias), precision: precision, into: gate)
+    try backend.multiply(
+      normed, transposed: weights(.up), bias: weights.optional(.upBias), precision: precision, into: up)
+    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gate)
+    return gate
+  }
+
+  /// Projects the gated activations and adds them to the residual stream.
+  func addFeedForward(
+    _ gated: Matrix, to states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    let projected = try workspace.projected.rows(0..<states.rows)
+    try backend.multiply(
+      gated, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, into: projected)
+    try backend.add(projected, to: states)
+  }
+
+  /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
+  public func normalise(_ states: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
+    try backend.rmsNorm(states, gain: gain, epsilon: configuration.normEpsilon, into: out)
   }
 
   /// Norms every head of every token by itself, in families that do so.

@@ -65,6 +65,41 @@ final class DeviceTensors {
     return out
   }
 
+  /// A whole tensor as weights: `[rows, columns]`, a vector as one row.
+  ///
+  /// - Parameters:
+  ///   - tensor: The tensor.
+  ///   - buffer: Its bytes as stored.
+  ///   - byteOffset: Where they start in the buffer.
+  /// - Returns: The elements, in a type that the operations of the forward pass take.
+  /// - Throws: As `elements` does.
+  func weights(of tensor: TensorRecord, in buffer: DeviceBuffer, at byteOffset: Int) throws -> Matrix {
+    let columns = tensor.shape.last ?? 1
+    return try elements(of: tensor, 0..<tensor.elementCount, in: buffer, at: byteOffset)
+      .reshaped(rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns).asWeights(on: backend)
+  }
+
+  /// Reads a whole tensor, as `weights` gives it.
+  ///
+  /// - Parameters:
+  ///   - name: The tensor's name.
+  ///   - digest: What the bytes read add to.
+  /// - Returns: The elements.
+  /// - Throws: `Failure` when there is no such tensor, or it cannot be read; `DeviceError`.
+  func load(_ name: String, recording digest: ModelDigester) throws -> Matrix {
+    guard let tensor = model.source(of: name) else {
+      throw Failure(
+        .internalError, operation: "read a layer", subject: model.path, expected: name, got: "no such tensor")
+    }
+    let buffer = try backend.allocateHost(byteCount: tensor.byteRange.count)
+    let bytes = 0..<tensor.byteRange.count
+    try buffer.withMutableBytes(in: bytes) { destination throws(Failure) in
+      try model.read(tensor, bytes: bytes, into: &destination)
+    }
+    buffer.withBytes(in: bytes) { digest.record(tensor, Digest(of: $0)) }
+    return try weights(of: tensor, in: backend.upload(buffer), at: 0)
+  }
+
   private func changing(_ tensor: TensorRecord) -> AdaptedTensors? {
     model.adapter?.change(of: tensor.name) == nil ? nil : adapted
   }

@@ -39,26 +39,10 @@ public final class HiddenStateExtractor {
   ///
   /// Only the rows of tokens that occur are read, so that a large vocabulary costs no memory.
   public func embed() throws -> Matrix {
-    guard let table = model.directory.tensor(named: Architecture.embedding), let type = ElementType(table.type) else {
-      throw Failure(
-        .internalError, operation: "embed", subject: model.path, expected: Architecture.embedding, got: "no such tensor"
-      )
-    }
     let used = Set(samples.tokenIdentifiers).sorted()
-    let width = model.configuration.hiddenSize
-    let rowByteCount = width * type.byteCount
-    let host = try backend.allocateHost(byteCount: used.count * rowByteCount)
-    for (row, token) in used.enumerated() {
-      let start = Int(token) * rowByteCount
-      try host.withMutableBytes(in: row * rowByteCount..<(row + 1) * rowByteCount) { bytes throws(Failure) in
-        try model.directory.read(table, bytes: start..<start + rowByteCount, into: &bytes)
-      }
-    }
-    let rows = try DeviceTensors(model.directory, on: backend)
-      .rows(used.map(Int.init), of: table, in: backend.upload(host)).asWeights(on: backend)
-    let rowOfToken = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($0.element, Int32($0.offset)) })
-    let identifiers = samples.tokenIdentifiers.compactMap { rowOfToken[$0] }
-    try backend.embeddingLookup(tokens: backend.upload(identifiers, columns: 1), table: rows, into: states)
+    let rows = try model.embeddingRows(of: used, on: backend)
+    try backend.embeddingLookup(
+      tokens: samples.tokens(amongRows: used, on: backend), table: rows, into: states)
     try backend.synchronize()
     return try pooled(states)
   }

@@ -24,6 +24,8 @@ public struct LayerWalk {
   }
 
   private let models: [Model]
+  /// The models that are run, and behind them those that are only read.
+  private let read: [Model]
   private let digests: [ModelDigester]
   private let samples: SampleBatches
   private let pooling: Pooling
@@ -35,17 +37,19 @@ public struct LayerWalk {
   ///
   /// - Parameters:
   ///   - models: The models in the order of the walk.
-  ///   - digests: What the bytes read add to, one for each model.
+  ///   - companions: Models whose tensors are wanted as well, but not their states.
+  ///   - digests: What the bytes read add to, one for each model and companion.
   ///   - samples: The texts that every model runs.
   ///   - pooling: How states become vectors.
   ///   - precision: How exactly the products take activations.
   ///   - backend: The device.
   ///   - waits: Told how long the walk waited for the disk.
   public init(
-    _ models: [Model], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
+    _ models: [Model], companions: [Model] = [], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
     precision: ProductPrecision = .fast, on backend: any ComputeBackend, waits: StageWaits = StageWaits()
   ) {
     self.models = models
+    read = models + companions
     self.digests = digests
     self.samples = samples
     self.pooling = pooling
@@ -57,7 +61,7 @@ public struct LayerWalk {
   /// Visits every layer, shallow to deep.
   ///
   /// - Parameter visit: Gets the layer, the representation of every model there (`float32 [samples, d]`, valid during the
-  ///   visit), and the tensors of that layer that are on the device, one dictionary per model.
+  ///   visit), and the tensors of that layer that are on the device, one dictionary per model and companion.
   /// - Returns: The final norm's output for every token of every model, `float32 [tokens, d]`.
   /// - Throws: `Failure` or `DeviceError`, also those of the visit.
   @discardableResult
@@ -69,10 +73,10 @@ public struct LayerWalk {
       try HiddenStateExtractor(
         model, samples: samples, pooling: pooling, workspace: workspace, precision: precision, on: backend)
     }
-    let sources = try models.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
-    let nothing = [ResidentTensors](repeating: [:], count: models.count)
+    let sources = try read.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
+    let nothing = [ResidentTensors](repeating: [:], count: read.count)
 
-    let steps = (0..<configuration.blockCount).flatMap { block in models.indices.map { Step(block: block, model: $0) } }
+    let steps = (0..<configuration.blockCount).flatMap { block in read.indices.map { Step(block: block, model: $0) } }
     let ahead = try readAhead(steps)
     defer { ahead.cancel() }
     try visit(.embedding, finite(extractors.map { try $0.embed() }, at: .embedding, tensors: nothing), nothing)
@@ -82,21 +86,25 @@ public struct LayerWalk {
       if uploaded.count == step.model {
         uploaded.append(try upload(waits.measure(.read) { try ahead.next() }, sources))
       }
-      let tensors = uploaded[step.model].tensors
-      representations.append(
-        try extractors[step.model].advance(through: weights(tensors, block: step.block), block: step.block))
+      if step.model < models.count {
+        let weights = BlockWeights(uploaded[step.model].tensors, block: step.block)
+        representations.append(try extractors[step.model].advance(through: weights, block: step.block))
+      }
       // The visit waits for the device; what it needs next travels meanwhile, if it has been read.
       if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next, sources)) }
-      guard step.model == models.count - 1 else { continue }
-      let visited = uploaded.prefix(models.count)
+      guard step.model == read.count - 1 else { continue }
+      let visited = uploaded.prefix(read.count)
       let resident = visited.map(\.tensors)
       try visit(.block(step.block), finite(representations, at: .block(step.block), tensors: resident), resident)
       try backend.synchronize()
       for block in visited { ahead.giveBack(block.buffer) }
-      uploaded.removeFirst(models.count)
+      uploaded.removeFirst(read.count)
       representations = []
     }
-    let norms = try models.indices.map { try finalNorm(of: models[$0], source: sources[$0], digest: digests[$0]) }
+    let norms = try read.indices.map { index in
+      let norm = try sources[index].load(Architecture.finalNorm, recording: digests[index])
+      return [Architecture.finalNorm: norm]
+    }
     representations = try zip(extractors, norms).map { extractor, norm in
       try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
     }
@@ -114,12 +122,12 @@ public struct LayerWalk {
   // MARK: Reading
 
   private func readAhead(_ steps: [Step]) throws(DeviceError) -> ReadAhead<Step> {
-    let byteCount = models.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
-    let buffers = try (0..<2 * models.count).map { _ throws(DeviceError) in
+    let byteCount = read.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
+    let buffers = try (0..<2 * read.count).map { _ throws(DeviceError) in
       try backend.allocateHost(byteCount: byteCount)
     }
-    return ReadAhead(steps, buffers: buffers) { [models, digests] (step, buffer) throws(Failure) in
-      try LayerWalk.read(block: step.block, of: models[step.model], digest: digests[step.model], into: buffer)
+    return ReadAhead(steps, buffers: buffers) { [read, digests] (step, buffer) throws(Failure) in
+      try LayerWalk.read(block: step.block, of: read[step.model], digest: digests[step.model], into: buffer)
     }
   }
 
@@ -162,43 +170,14 @@ public struct LayerWalk {
   // MARK: Residency
 
   private func upload(_ filled: ReadAhead<Step>.Filled, _ sources: [DeviceTensors]) throws -> Uploaded {
-    let model = models[filled.unit.model]
+    let model = read[filled.unit.model]
     let source = sources[filled.unit.model]
     let device = try backend.upload(filled.buffer)
     var tensors: ResidentTensors = [:]
     for (_, tensor, range) in LayerWalk.places(block: filled.unit.block, of: model) {
-      tensors[tensor.name] = try view(of: tensor, from: source, in: device, at: range.lowerBound)
+      tensors[tensor.name] = try source.weights(of: tensor, in: device, at: range.lowerBound)
     }
     return Uploaded(tensors: tensors, buffer: filled.buffer)
-  }
-
-  private func weights(_ resident: ResidentTensors, block: Int) -> BlockWeights {
-    BlockWeights(
-      Dictionary(
-        uniqueKeysWithValues: BlockPart.allCases.compactMap { part in
-          resident[Architecture.name(of: part, block: block)].map { (part, $0) }
-        }))
-  }
-
-  private func finalNorm(of model: Model, source: DeviceTensors, digest: ModelDigester) throws -> ResidentTensors {
-    guard let tensor = model.directory.tensor(named: Architecture.finalNorm) else {
-      throw missing(Architecture.finalNorm)
-    }
-    let buffer = try backend.allocateHost(byteCount: tensor.byteRange.count)
-    let bytes = 0..<tensor.byteRange.count
-    try buffer.withMutableBytes(in: bytes) { destination throws(Failure) in
-      try model.directory.read(tensor, bytes: bytes, into: &destination)
-    }
-    buffer.withBytes(in: bytes) { digest.record(tensor, Digest(of: $0)) }
-    return [tensor.name: try view(of: tensor, from: source, in: backend.upload(buffer), at: 0)]
-  }
-
-  private func view(
-    of tensor: TensorRecord, from source: DeviceTensors, in buffer: DeviceBuffer, at offset: Int
-  ) throws -> Matrix {
-    let columns = tensor.shape.last ?? 1
-    return try source.elements(of: tensor, 0..<tensor.elementCount, in: buffer, at: offset)
-      .reshaped(rows: columns == 0 ? 0 : tensor.elementCount / columns, columns: columns).asWeights(on: backend)
   }
 
   private func missing(_ name: String) -> Failure {

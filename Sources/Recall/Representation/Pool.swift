@@ -11,6 +11,10 @@ struct Pool {
   let pooling: Pooling
   /// Where texts were cut, in tokens.
   let maxTokens: Int
+  /// The lengths, in tokens, of the longest samples that may be typical: which ones will be is not known before the selection.
+  let typicalLengths: [Int]
+  /// Whether all samples are typical, so that none has to be selected.
+  let isTypical: Bool
 
   /// Reads and encodes the samples of a recipe.
   ///
@@ -21,7 +25,36 @@ struct Pool {
         .usage, operation: "read samples", subject: "--samples", expected: "a file of texts", got: "none",
         advice: "Give JSON lines with \"text\" or \"input_ids\", or plain text with one sample a line.")
     }
-    file = try SampleFile(path: path)
+    let file = try SampleFile(path: path)
+    try self.init(file, recipe: recipe, reference: reference, models: models, isTypical: file.selection != nil)
+  }
+
+  /// The samples of all models together, for models to be compared on; none where there are none.
+  init(joining pools: [Pool], recipe: MergeRecipe) {
+    file = SampleFile(path: "the samples of the models", samples: pools.flatMap(\.file.samples))
+    samples = pools.flatMap(\.samples)
+    pooling = recipe.poolingOrDefault
+    maxTokens = recipe.maxTokensOrDefault
+    typicalLengths = pools.flatMap(\.typicalLengths)
+    isTypical = true
+  }
+
+  /// Encodes samples.
+  ///
+  /// - Parameters:
+  ///   - file: The samples.
+  ///   - recipe: How they are encoded.
+  ///   - reference: The model whose tokenizer encodes them.
+  ///   - models: The models that will run them.
+  ///   - isTypical: Whether they are all typical; a pool with no more samples than are wanted is so anyway where it is one
+  ///     model's own.
+  /// - Throws: `Failure` when a line is wrong, or an option contradicts the header of selected samples.
+  init(
+    _ file: SampleFile, recipe: MergeRecipe, reference: Model, models: [Model], isTypical: Bool
+  ) throws(Failure) {
+    self.file = file
+    self.isTypical = isTypical
+    let path = file.path
     if let header = file.selection {
       try Pool.agree("--pooling", recipe.pooling?.rawValue, header.pooling.rawValue, path: path)
       try Pool.agree("--max-tokens", recipe.maxTokens.map(String.init), "\(header.maxTokens)", path: path)
@@ -42,6 +75,8 @@ struct Pool {
       tokenizer: reference.tokenizer, configuration: reference.configuration, maxTokens: maxTokens,
       model: reference.path)
     samples = try encoder.encode(file)
+    let lengths = samples.map(\.tokens.count)
+    typicalLengths = isTypical ? lengths : Array(lengths.sorted(by: >).prefix(recipe.typical))
     for model in models {
       guard let long = samples.first(where: { $0.tokens.count > model.configuration.maximumPositions }) else {
         continue
@@ -52,6 +87,17 @@ struct Pool {
         got: "\(long.tokens.count) tokens",
         advice: "Cut texts with --max-tokens \(model.configuration.maximumPositions).")
     }
+  }
+
+  /// The same pool with its typical samples only.
+  func keeping(_ typical: [EncodedSample]) -> Pool {
+    Pool(file: file, samples: typical, pooling: pooling, maxTokens: maxTokens)
+  }
+
+  private init(file: SampleFile, samples: [EncodedSample], pooling: Pooling, maxTokens: Int) {
+    (self.file, self.samples, self.pooling, self.maxTokens) = (file, samples, pooling, maxTokens)
+    typicalLengths = samples.map(\.tokens.count)
+    isTypical = true
   }
 
   /// Makes sure that typical samples can be selected from the pool.

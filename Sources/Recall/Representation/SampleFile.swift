@@ -33,6 +33,8 @@ public struct SampleFile: Sendable {
   public let selection: SelectionHeader?
   /// The samples in order.
   public let samples: [Sample]
+  /// Whether all samples were selected by an earlier run.
+  let isTypical: Bool
 
   /// Reads a file; lines end in LF or CRLF, blank lines are skipped.
   ///
@@ -54,7 +56,7 @@ public struct SampleFile: Sendable {
         advice: "Write one object a line, without brackets around them and commas between them.")
     }
     guard opening == "{" else {
-      selection = nil
+      (selection, isTypical) = (nil, false)
       samples = lines.enumerated().map { index, line in
         Sample(index: index, line: line.number, content: .text(String(line.text)))
       }
@@ -82,6 +84,26 @@ public struct SampleFile: Sendable {
         advice: "Give JSON lines with \"text\" or \"input_ids\".")
     }
     self.samples = samples
+    isTypical = selection != nil
+  }
+
+  /// Samples from elsewhere.
+  init(path: String, samples: [Sample]) {
+    (self.path, self.samples) = (path, samples)
+    (selection, isTypical) = (nil, false)
+  }
+
+  /// The typical samples that a merge kept in its recall.json: those of all its models; `nil` when it kept none.
+  ///
+  /// - Throws: `Failure` of category `badData` when the file was edited or makes no sense.
+  init?(ofMergeAt path: String) throws(Failure) {
+    let report = try MergeReport(mergeAt: path)
+    guard !report.typicalSamples.isEmpty else { return nil }
+    self.path = path
+    samples = try report.typicalSamples.enumerated().map { number, json throws(Failure) in
+      try Sample(json: json, position: nil, line: number + 1, path: path)
+    }
+    (selection, isTypical) = (nil, true)
   }
 }
 

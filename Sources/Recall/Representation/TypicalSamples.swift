@@ -56,11 +56,12 @@ public struct TypicalSampleSelection {
   ///
   /// - Parameters:
   ///   - pool: The encoded pool, found large enough by `Pool.checkSelection`.
+  ///   - takesAll: Whether all samples are typical, so that only how far they lie apart is found.
   ///   - progress: Told layers that have been passed, then starts of the clustering.
   /// - Returns: The samples and how they were found.
   /// - Throws: `Failure` or `DeviceError`.
   public func select(
-    from pool: [EncodedSample], progress: MergeProgress
+    from pool: [EncodedSample], takesAll: Bool = false, progress: MergeProgress
   ) throws -> TypicalSamples {
     let configuration = model.configuration
     let layers = Layer.all(blocks: configuration.blockCount)
@@ -80,22 +81,30 @@ public struct TypicalSampleSelection {
         progress("select", number * layers.count + layer, of: passes.count * layers.count, unit: "layers")
       }
     }
+    guard !takesAll else {
+      return TypicalSamples(header: try header(over: Array(pool.indices), in: representations), samples: pool)
+    }
     let points = try representations.load(layer: clusterBlock + 1, samples: Array(pool.indices))
     let clustering = try KMeans(clusterCount: recipe.typical, seed: UInt64(bitPattern: Int64(recipe.seed))).cluster(
       backend.upload(points, columns: configuration.hiddenSize), on: backend,
       progress: { progress("cluster", $0, of: $1, unit: "starts") })
     let chosen = clustering.representatives
     return TypicalSamples(
-      header: SelectionHeader(
-        model: model.path, clusterLayer: Layer.block(clusterBlock).name, pooling: recipe.poolingOrDefault,
-        maxTokens: recipe.maxTokensOrDefault, seed: recipe.seed,
-        anchorMedian: try medians(of: chosen.map(\.point), in: representations, layers: layers.count)),
+      header: try header(over: chosen.map(\.point), in: representations),
       samples: chosen.map { representative in
         var sample = pool[representative.point].sample
         sample.cluster = representative.cluster
         sample.clusterSize = representative.clusterSize
         return EncodedSample(sample: sample, tokens: pool[representative.point].tokens)
       })
+  }
+
+  private func header(over chosen: [Int], in representations: RepresentationScratch) throws -> SelectionHeader {
+    SelectionHeader(
+      model: model.path, clusterLayer: Layer.block(clusterBlock).name, pooling: recipe.poolingOrDefault,
+      maxTokens: recipe.maxTokensOrDefault, seed: recipe.seed,
+      anchorMedian: try medians(
+        of: chosen, in: representations, layers: Layer.all(blocks: model.configuration.blockCount).count))
   }
 
   private var clusterBlock: Int { recipe.clusterLayer.block(of: model.configuration.blockCount) }

@@ -7,22 +7,23 @@ import Synchronization
 /// another device, and need not repeat the selection.
 final class MergeDecisions: Sendable {
   private let writer: CheckpointWriter
+  private let notes: [JSONValue]
   private let decided: Mutex<[Layer: LayerWeights]>
-  /// The typical samples, when an earlier run found them.
-  let typicalSamples: TypicalSamples?
+  private let aligned: Mutex<[String: MapAlignment]>
 
   /// Reads what earlier runs decided.
   ///
   /// - Parameters:
   ///   - writer: The output, which keeps the decisions.
-  ///   - pool: The samples that were selected from.
   ///   - models: The number of models.
-  init(_ writer: CheckpointWriter, pool: Pool, models: Int) {
+  init(_ writer: CheckpointWriter, models: Int) {
     self.writer = writer
-    let notes = writer.notes
+    notes = writer.notes
     let layers = notes.compactMap { $0["layer"].flatMap { LayerWeights(json: $0, models: models) } }
     decided = Mutex(Dictionary(layers.map { ($0.layer, $0) }, uniquingKeysWith: { first, _ in first }))
-    typicalSamples = notes.lazy.compactMap { TypicalSamples(note: $0, pool: pool) }.first
+    let maps = notes.compactMap { $0["aligned"].flatMap { MapAlignment(json: $0) } }
+    // The last of several: the one before did not get as far as its tensor.
+    aligned = Mutex(Dictionary(maps.map { ($0.tensor, $0) }, uniquingKeysWith: { _, last in last }))
   }
 
   /// What was decided at a layer.
@@ -41,15 +42,45 @@ final class MergeDecisions: Sendable {
     try writer.note(["layer": layer.json])
   }
 
+  // MARK: Samples
+
+  /// The typical samples that an earlier run found in a pool.
+  ///
+  /// - Parameters:
+  ///   - pool: The samples that were selected from.
+  ///   - owner: The model whose own they are; `nil` for those that all models are compared on.
+  /// - Returns: The samples; `nil` when none were found yet.
+  func typicalSamples(of pool: Pool, owner: String? = nil) -> TypicalSamples? {
+    notes.lazy.filter { $0["owner"]?.string == owner }.compactMap { TypicalSamples(note: $0, pool: pool) }.first
+  }
+
   /// Keeps the typical samples.
-  func keep(_ typical: TypicalSamples) throws(Failure) {
+  ///
+  /// - Parameters:
+  ///   - typical: The samples.
+  ///   - owner: The model whose own they are; `nil` for those that all models are compared on.
+  /// - Throws: `Failure` of category `inputOutput` when the disk does not take it.
+  func keep(_ typical: TypicalSamples, owner: String? = nil) throws(Failure) {
     let samples = typical.samples.map { sample -> JSONValue in
       [
         "index": .integer(sample.sample.index), "cluster": sample.sample.cluster.map(JSONValue.integer) ?? .null,
         "clusterSize": sample.sample.clusterSize.map(JSONValue.integer) ?? .null,
       ]
     }
-    try writer.note(["typical": typical.header.json, "samples": .array(samples)])
+    try writer.note([
+      "typical": typical.header.json, "samples": .array(samples), "owner": owner.map(JSONValue.string) ?? .null,
+    ])
+  }
+
+  // MARK: Solutions
+
+  /// How well a linear map was solved for.
+  func alignment(of tensor: String) -> MapAlignment? { aligned.withLock { $0[tensor] } }
+
+  /// Keeps how well a linear map was solved for, before its tensor is written.
+  func keep(_ alignment: MapAlignment) throws(Failure) {
+    aligned.withLock { $0[alignment.tensor] = alignment }
+    try writer.note(["aligned": alignment.json])
   }
 }
 
@@ -59,6 +90,11 @@ extension TypicalSamples {
     guard let json = note["typical"], let header = try? SelectionHeader(json: json, path: "journal"),
       let entries = note["samples"]?.array
     else { return nil }
+    // Samples of several models, of which all are typical, share their numbers.
+    guard !pool.isTypical else {
+      self.init(header: header, samples: pool.samples)
+      return
+    }
     let byIndex = Dictionary(pool.samples.map { ($0.sample.index, $0) }, uniquingKeysWith: { first, _ in first })
     let samples = entries.compactMap { entry -> EncodedSample? in
       guard let encoded = entry["index"]?.integer.flatMap({ byIndex[$0] }) else { return nil }

@@ -8,12 +8,24 @@ extension MergePlan {
   ///
   /// - Throws: `Failure` when a small file cannot be read.
   func document() throws(Failure) -> JSONValue {
-    [
-      "command": "merge", "recipe": recipeAsUsed,
-      "models": .array(try inputs.models.map { model throws(Failure) in try model.directory.identity() }),
-      "reference": try inputs.reference.directory.identity(),
-      "samples": ["path": .string(pool.file.path), "digest": .string("\(try fileDigest(pool.file.path))")],
-    ]
+    func identity(_ path: String) throws(Failure) -> JSONValue {
+      ["path": .string(path), "digest": .string("\(try fileDigest(path))")]
+    }
+    var document: JSONObject = JSONObject([
+      ("command", "merge"), ("recipe", recipeAsUsed),
+      ("models", .array(try inputs.models.map { model throws(Failure) in try model.directory.identity() })),
+      ("reference", try inputs.reference.directory.identity()),
+      ("samples", try recipe.samples == nil ? .null : identity(pool.file.path)),
+    ])
+    if let alignment {
+      document["companions"] = .array(
+        try alignment.companions.map { model throws(Failure) in try model.directory.identity() })
+      document["ownSamples"] = .array(
+        try alignment.pools.map { pool throws(Failure) in
+          try pool.map { pool throws(Failure) in try identity(pool.file.path) } ?? .null
+        })
+    }
+    return .object(document)
   }
 
   /// The recipe as the report has it.

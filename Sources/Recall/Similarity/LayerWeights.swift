@@ -12,6 +12,8 @@ public struct LayerWeights: Sendable, Equatable {
   public var weights: [Double]
   /// The similarity of models whose representations had nothing in common, under the same σ; `nil` where no σ was found.
   public var unrelated: Double?
+  /// How well each linear map of the layer was solved for; empty where they were fused.
+  public var alignment: [MapAlignment] = []
 
   /// What was decided, from its parts.
   init(layer: Layer, similarity: InterModelSimilarity, weights: [Double], unrelated: Double?) {
@@ -19,6 +21,13 @@ public struct LayerWeights: Sendable, Equatable {
     self.similarity = similarity
     self.weights = weights
     self.unrelated = unrelated
+  }
+
+  /// The same weight for each of so many models that nothing was compared of.
+  init(equal count: Int, at layer: Layer) {
+    self.init(
+      layer: layer, similarity: .init(values: []), weights: [Double](repeating: 1 / Double(count), count: count),
+      unrelated: nil)
   }
 
   /// Reads the entry of recall.json; `nil` when it lacks a name or is not of this number of models.
@@ -30,11 +39,12 @@ public struct LayerWeights: Sendable, Equatable {
     let weights = json["weights"]?.array?.compactMap(\.double) ?? []
     let similarity = json["similarity"]?.array?.map { $0.array?.compactMap(\.double) ?? [] } ?? []
     guard let layer = json["name"]?.string.flatMap({ Layer(name: $0) }), weights.count == count,
-      similarity.allSatisfy({ $0.count == count }), similarity.count == (layer == .whole ? 0 : count)
+      similarity.allSatisfy({ $0.count == count }), similarity.isEmpty || similarity.count == count
     else { return nil }
     self.init(
       layer: layer, similarity: InterModelSimilarity(values: similarity), weights: weights,
       unrelated: json["unrelated"]?.double)
+    alignment = (json["alignment"]?.array ?? []).compactMap { MapAlignment(json: $0) }
   }
 
   /// The entry in recall.json.
@@ -45,6 +55,7 @@ public struct LayerWeights: Sendable, Equatable {
       ("weights", .array(weights.map(JSONValue.double))),
     ]
     if let unrelated { members.append(("unrelated", .double(unrelated))) }
+    if !alignment.isEmpty { members.append(("alignment", .array(alignment.map(\.json)))) }
     return .object(JSONObject(members))
   }
 }

@@ -1,0 +1,129 @@
+import Checkpoint
+import Compute
+import Diagnostics
+import Foundation
+
+/// What a merge that solves for its linear maps needs beside the models, found before it starts.
+public struct AlignmentPlan: Sendable {
+  /// How much every part counts.
+  let rule: AlignmentRule
+  /// The base, where it is not one of the models.
+  let companions: [Model]
+  /// What the bytes read of it add to.
+  let companionDigests: [ModelDigester]
+  /// The base's place among models and companions; `nil` without a base.
+  let base: Int?
+  /// Each model's own pool; `nil` for a model without one.
+  let pools: [Pool?]
+  /// Whether the anchor's own samples are those that all models are compared on.
+  let anchorTakesSharedSamples: Bool
+
+  /// Opens base and pools.
+  ///
+  /// - Parameters:
+  ///   - recipe: The recipe.
+  ///   - inputs: Its models.
+  /// - Throws: `Failure` for samples of a model that is not merged, and where the samples that the rule needs are missing.
+  init(_ recipe: MergeRecipe, inputs: MergeModels) throws(Failure) {
+    rule = recipe.alignment
+    let models = inputs.models
+    if let path = recipe.base {
+      let known = models.firstIndex { $0.path == absolutePath(path) }
+      companions = known == nil ? [try Model(directory: path)] : []
+      base = known ?? models.count
+    } else {
+      (companions, base) = ([], nil)
+    }
+    companionDigests = companions.map { ModelDigester($0.directory) }
+    for companion in companions { try MergeModels.compare(companion, with: inputs.reference) }
+    let most = WeightedSumLimits.mostInputs - 1 - companions.count
+    guard models.count <= most else {
+      throw Failure(
+        .usage, operation: "align the layers", subject: "--model", expected: "at most \(most) models",
+        got: "\(models.count)", advice: "Merge some of them first and the results after.")
+    }
+    if let stranger = recipe.samplesOfModels.keys.sorted().first(where: { path in !models.contains { $0.path == path } }
+    ) {
+      throw Failure(
+        .usage, operation: "read samples", subject: "--samples-for", expected: "a model that is merged",
+        got: stranger, advice: "Write --samples-for MODEL=FILE with MODEL as in --model or --anchor.")
+    }
+    let pools = try models.map { model throws(Failure) -> Pool? in
+      guard let file = try AlignmentPlan.samples(of: model, recipe) else { return nil }
+      return try Pool(file, recipe: recipe, reference: model, models: models, isTypical: file.isTypical)
+    }
+    self.pools = pools
+    anchorTakesSharedSamples = inputs.anchor.map { pools[$0] == nil } == true && recipe.samples != nil
+    try requireSamples(inputs)
+  }
+
+  /// The file that a model's own samples come from: the one given, else what the merge that made the model kept.
+  private static func samples(of model: Model, _ recipe: MergeRecipe) throws(Failure) -> SampleFile? {
+    if let path = recipe.samplesOfModels[model.path] { return try SampleFile(path: path) }
+    // What an adapter was trained on is not what its base was merged on.
+    let path = "\(model.path)/\(MergeReport.fileName)"
+    guard model.directory.adapter == nil, FileManager.default.fileExists(atPath: path) else { return nil }
+    return try SampleFile(ofMergeAt: path)
+  }
+
+  /// Whether a model brings samples that its maps are fitted to.
+  private func hasSamples(_ model: Int, anchor: Int?) -> Bool {
+    pools[model] != nil || anchorTakesSharedSamples && model == anchor
+  }
+
+  private func requireSamples(_ inputs: MergeModels) throws(Failure) {
+    let missing = inputs.models.indices.filter { !hasSamples($0, anchor: inputs.anchor) }
+    guard rule.share > 0, rule.share == 1 ? !missing.isEmpty : missing.count == inputs.models.count else { return }
+    throw Failure(
+      .usage, operation: "align the layers", subject: "--samples-for",
+      expected: rule.share == 1 ? "samples of every model with --align-share 1" : "samples of at least one model",
+      got: rule.share == 1 ? "none for \(inputs.models[missing[0]].path)" : "none",
+      advice: "Give --samples-for MODEL=FILE, or --align-share 0, which needs no samples.")
+  }
+
+  /// The pools, for models that have one.
+  var allPools: [Pool] { pools.compactMap { $0 } }
+
+  /// The lengths in tokens of the samples that may be used, model by model.
+  ///
+  /// - Parameters:
+  ///   - shared: The pool that all models are compared on.
+  ///   - anchor: The anchor among the models.
+  /// - Returns: As many lists as models.
+  func sampleLengths(shared: Pool, anchor: Int?) -> [[Int]] {
+    guard rule.share > 0 else { return pools.map { _ in [] } }
+    return pools.enumerated().map { model, pool in
+      pool?.typicalLengths ?? (anchorTakesSharedSamples && model == anchor ? shared.typicalLengths : [])
+    }
+  }
+
+  // MARK: Memory
+
+  /// The memory that streams, systems and merged weights take at most, beside the layers of the walk.
+  ///
+  /// - Parameters:
+  ///   - configuration: The shape of the models.
+  ///   - lengths: The lengths of each model's samples.
+  ///   - models: How many models are merged.
+  ///   - elementSize: The bytes of the widest element of a tensor.
+  /// - Returns: Bytes.
+  func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]], models: Int, elementSize: Int) -> Int {
+    let batch =
+      lengths.flatMap { lengths in
+        SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }
+      }.max() ?? 0
+    func size(_ parts: [[Int]]) -> Int {
+      let width = parts[0][1]
+      let rows = parts.map { AlignmentWorkspace.rows(of: $0[0], inputs: width) }.max() ?? 0
+      let rights = parts.reduce(0) { $0 + $1[0] * width }
+      return 4 * ((lengths.joined().isEmpty ? 2 : 3) * width * width + rights + 2 * rows * width + batch * rows)
+    }
+    let groups = LayerAlignment.groups.map { $0.map(configuration.shape(of:)) }
+    let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
+    let blocks = (groups.map(size).max() ?? 0) + block
+    let headShape = [configuration.vocabularySize, configuration.hiddenSize]
+    let heads = (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
+    let head = configuration.tiesHead ? 0 : size([headShape]) + heads
+    return AlignedStates.byteCount(configuration, lengths: lengths) + max(blocks, head)
+  }
+}

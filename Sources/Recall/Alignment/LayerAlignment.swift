@@ -1,0 +1,201 @@
+import Checkpoint
+import Compute
+import Diagnostics
+
+/// Solves the linear maps of a merge layer by layer, shallow to deep, and writes them; what is no map is fused as ever.
+///
+/// It follows a `LayerWalk`, whose tensors it uses: the maps of a block are solved in the order of the pass, each on what
+/// reaches it through the maps before it, as they are written.
+final class LayerAlignment {
+  private let rule: AlignmentRule
+  private let models: [Model]
+  private let companions: [Model]
+  private let digests: [ModelDigester]
+  private let base: Int?
+  private let plan: FusionPlan
+  private let states: AlignedStates
+  private let fusion: ParameterFusion
+  private let decisions: MergeDecisions
+  private let workspace: AlignmentWorkspace
+  private let configuration: ModelConfiguration
+  private let backend: any ComputeBackend
+
+  /// Prepares the alignment.
+  ///
+  /// - Parameters:
+  ///   - alignment: The rule, and the models with the base.
+  ///   - inputs: The models.
+  ///   - plan: What is made of what.
+  ///   - samples: The token identifiers of each model's samples.
+  ///   - fusion: Takes what is solved.
+  ///   - decisions: Keeps how well it was.
+  ///   - backend: The device.
+  /// - Throws: `DeviceError` when the device has no memory for it.
+  init(
+    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, samples: [[[Int32]]], fusion: ParameterFusion,
+    decisions: MergeDecisions, on backend: any ComputeBackend
+  ) throws(DeviceError) {
+    rule = alignment.rule
+    models = inputs.models
+    companions = alignment.companions
+    digests = inputs.digests + alignment.companionDigests
+    base = alignment.base
+    self.plan = plan
+    self.fusion = fusion
+    self.decisions = decisions
+    self.backend = backend
+    configuration = inputs.reference.configuration
+    workspace = AlignmentWorkspace(on: backend)
+    states = try AlignedStates(samples, models: models, reference: inputs.reference, on: backend)
+  }
+
+  /// Solves and writes the maps of a layer, and brings the streams behind it.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer that the walk visits.
+  ///   - weights: The weight of every model there.
+  ///   - resident: The tensors of the layer of every model and companion.
+  /// - Returns: How well each map was solved; their tensors need no fusion any more.
+  /// - Throws: `Failure` or `DeviceError`.
+  func align(_ layer: Layer, weights: [Double], resident: [ResidentTensors]) throws -> [MapAlignment] {
+    let coefficients = coefficients(weights)
+    switch layer {
+    case .embedding:
+      let type = try elementType(of: plan.tensor(named: Architecture.embedding))
+      try states.embed(models + companions) { rows in try fused(rows, coefficients, type) }
+      return []
+    case .block(let number): return try align(block: number, coefficients, resident)
+    case .head: return configuration.tiesHead ? [] : try alignHead(coefficients, resident)
+    case .whole: return []
+    }
+  }
+
+  private func coefficients(_ weights: [Double]) -> [Float] {
+    weights.map(Float.init) + companions.map { _ in 0 }
+  }
+
+  // MARK: A block
+
+  /// The maps of a block in the order of the pass, with what reaches them.
+  private static let stages: [(stage: AlignedStates.Stage, parts: [BlockPart])] = [
+    (.attentionInput, [.query, .key, .value]), (.heads, [.attentionOutput]), (.feedForwardInput, [.gate, .up]),
+    (.gated, [.down]),
+  ]
+
+  /// The maps of a block that share their inputs.
+  static var groups: [[BlockPart]] { stages.map(\.parts) }
+
+  private func align(
+    block: Int, _ coefficients: [Float], _ resident: [ResidentTensors]
+  ) throws -> [MapAlignment] {
+    let weights = resident.map { BlockWeights($0, block: block) }
+    let maps = Set(LayerAlignment.stages.flatMap(\.parts))
+    var merged: [BlockPart: Matrix] = [:]
+    for part in configuration.blockParts where !maps.contains(part) {
+      let tensor = try plan.tensor(named: Architecture.name(of: part, block: block))
+      let sources = try weights.map { weights throws(DeviceError) in try weights(part) }
+      merged[part] = try fused(sources, coefficients, elementType(of: tensor))
+    }
+    var alignments: [MapAlignment] = []
+    for (stage, parts) in LayerAlignment.stages {
+      let tensors = try parts.map { try plan.tensor(named: Architecture.name(of: $0, block: block)) }
+      let sources = try parts.map { part throws(DeviceError) in
+        try weights.map { weights throws(DeviceError) in try weights(part) }
+      }
+      let known = BlockWeights(merged)
+      let solved = try solve(tensors, sources: sources, coefficients) { body throws(DeviceError) in
+        try states.forEachInput(of: stage, block: block, weights: weights, mergedWeights: known, body)
+      }
+      for (part, solved) in zip(parts, solved) {
+        merged[part] = solved.matrix
+        alignments.append(solved.alignment)
+      }
+      if stage == .heads || stage == .gated {
+        try states.advance(through: stage, block: block, weights: weights, mergedWeights: BlockWeights(merged))
+      }
+    }
+    return alignments
+  }
+
+  // MARK: The head
+
+  private func alignHead(_ coefficients: [Float], _ norms: [ResidentTensors]) throws -> [MapAlignment] {
+    let tensor = try plan.tensor(named: Architecture.outputHead)
+    let gains = try norms.map { try $0[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }() }
+    let mergedGain = try fused(gains, coefficients, elementType(of: plan.tensor(named: Architecture.finalNorm)))
+    let heads = try zip(models + companions, digests).map { model, digest in
+      try DeviceTensors(model.directory, on: backend).load(Architecture.outputHead, recording: digest)
+    }
+    return try solve([tensor], sources: [heads], coefficients) { body throws(DeviceError) in
+      try states.forEachHeadInput(gains: gains, mergedGain: mergedGain, body)
+    }.map(\.alignment)
+  }
+
+  // MARK: Maps
+
+  private typealias InputBody = (AlignedStates.Expert, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
+
+  /// Solves the maps that share their inputs, or reads back those that an earlier run has written.
+  private func solve(
+    _ tensors: [PlannedTensor], sources: [[Matrix]], _ coefficients: [Float],
+    inputs: (_ body: InputBody) throws(DeviceError) -> Void
+  ) throws -> [(matrix: Matrix, alignment: MapAlignment)] {
+    let maps = zip(tensors, sources).map { tensor, sources in
+      LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
+    }
+    let known = try maps.map { map in try earlier(map) }
+    let system = MapSystem(maps, rule: rule, workspace: workspace, on: backend)
+    if known.contains(where: { $0 == nil }) {
+      try inputs { expert, merged, own throws(DeviceError) in
+        let weight = Float(rule.sampleWeight(tokens: expert.samples.tokenIdentifiers.count))
+        try system.add(inputs: merged, ownInputs: own, of: expert.model, weight: weight)
+      }
+    }
+    return try maps.indices.map { number in
+      if let known = known[number] { return known }
+      let map = maps[number]
+      let out = try backend.allocate(rows: map.outputs, columns: map.inputs, elementType(of: map.tensor))
+      let (alignment, nonFinite) = try system.solve(number, into: out)
+      try decisions.keep(alignment)
+      // The base takes part in no sum that could say whose values they are.
+      let counts = Array(nonFinite.prefix(models.count)) + nonFinite.suffix(1)
+      try fusion.write(map.tensor, out, nonFinite: counts)
+      return (try out.asWeights(on: backend), alignment)
+    }
+  }
+
+  /// A map that an earlier run has solved and written.
+  private func earlier(_ map: LinearMap) throws -> (matrix: Matrix, alignment: MapAlignment)? {
+    guard let alignment = decisions.alignment(of: map.tensor.layout.name),
+      let written = try fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
+    else { return nil }
+    return (try written.asWeights(on: backend), alignment)
+  }
+
+  private func elementType(of tensor: PlannedTensor) throws(Failure) -> ElementType {
+    try ElementType(stored: tensor.layout.type, of: tensor.layout.name)
+  }
+
+  /// A tensor of the merged model that is no map, as it is written.
+  private func fused(_ sources: [Matrix], _ coefficients: [Float], _ type: ElementType) throws -> Matrix {
+    let out = try backend.allocate(rows: sources[0].rows, columns: sources[0].columns, type)
+    let used = coefficients.indices.filter { coefficients[$0] != 0 || $0 < models.count }
+    try backend.weightedSum(
+      used.map { sources[$0] }, weights: used.map { coefficients[$0] }, into: out,
+      nonFinite: backend.upload([Int32](repeating: 0, count: used.count + 1), columns: used.count + 1))
+    return try out.asWeights(on: backend)
+  }
+
+  private func missing(_ name: String) -> Failure {
+    Failure(.internalError, operation: "align the layers", subject: name, expected: "a tensor", got: "none")
+  }
+}
+
+extension FusionPlan {
+  /// The planned tensor of a name.
+  fileprivate func tensor(named name: String) throws(Failure) -> PlannedTensor {
+    if let tensor = tensors.first(where: { $0.layout.name == name }) { return tensor }
+    throw Failure(
+      .internalError, operation: "align the layers", subject: name, expected: "a planned tensor", got: "none")
+  }
+}

@@ -1,0 +1,261 @@
+import Compute
+import Diagnostics
+
+/// The linear systems of the maps that share their inputs: sums over samples and experts, then a solution for each map.
+///
+/// All in `float32`. The right sides are what P leaves to be explained, so what is lost in them is small beside W.
+final class MapSystem {
+  /// The maps, in the order of the pass.
+  let maps: [LinearMap]
+  private let rule: AlignmentRule
+  private let workspace: AlignmentWorkspace
+  private let backend: any ComputeBackend
+  private var hasSamples = false
+
+  /// Starts with empty sums.
+  init(
+    _ maps: [LinearMap], rule: AlignmentRule, workspace: AlignmentWorkspace, on backend: any ComputeBackend
+  ) {
+    self.maps = maps
+    self.rule = rule
+    self.workspace = workspace
+    self.backend = backend
+  }
+
+  private var width: Int { maps[0].inputs }
+
+  // MARK: Samples
+
+  /// Adds `v XᵀX` to what will be A, and `v Xᵀ(Y − X Pᵀ)` to every right side.
+  ///
+  /// - Parameters:
+  ///   - inputs: X, `float32 [tokens, in]`: what reaches the maps in the merged model.
+  ///   - ownInputs: What reaches the expert's own maps.
+  ///   - expert: Its number.
+  ///   - weight: v.
+  /// - Throws: `DeviceError`.
+  func add(inputs: Matrix, ownInputs: Matrix, of expert: Int, weight: Float) throws(DeviceError) {
+    let share: Float = hasSamples ? 1 : 0
+    let gram = try workspace.matrix(.gram, rows: width, columns: width)
+    try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
+    for (number, map) in maps.enumerated() {
+      let right = try right(number)
+      for rows in AlignmentWorkspace.pieces(of: map) {
+        let fused = try workspace.matrix(.rows, rows: rows.count, columns: width)
+        try map.form(map.fusion, rows: rows, into: fused, on: backend)
+        let missing = try workspace.matrix(.outputs, rows: inputs.rows, columns: rows.count)
+        try backend.multiply(
+          ownInputs, transposed: map.sources[expert].rows(rows), bias: nil, precision: .full, into: missing)
+        try backend.multiply(inputs.block, fused.transposed, scale: -1, keeping: 1, into: missing.block)
+        try backend.multiply(
+          missing.transposed, inputs.block, scale: weight, keeping: share, into: right.rows(rows).block)
+      }
+    }
+    hasSamples = true
+  }
+
+  // MARK: Solutions
+
+  /// Solves for one map.
+  ///
+  /// - Parameters:
+  ///   - number: Its number among the maps.
+  ///   - out: Takes P + Z, `[out, in]` in the type of the output.
+  /// - Returns: How well the system could be solved, and how many values are not finite: of each source, then of the result.
+  /// - Throws: `Failure` of category `badData` for a system that is not positive definite; `DeviceError`.
+  func solve(_ number: Int, into out: Matrix) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
+    let map = maps[number]
+    let right = try right(number)
+    let changes = try changes(of: map)
+    guard hasSamples || !changes.isEmpty else { return try keepFusion(of: map, into: out) }
+    let system = try workspace.matrix(.system, rows: width, columns: width)
+    // Sums over samples wait for their mean diagonal; what is added first brings them to scale.
+    var share: Float = 0
+    if hasSamples {
+      let gram = try workspace.matrix(.gram, rows: width, columns: width)
+      let mean = try meanDiagonal(of: gram)
+      share = mean > 0 ? Float(rule.share / mean) : 0
+      // The next map needs the sum as it is.
+      try backend.weightedSum([gram], weights: [share], into: system, nonFinite: counts(2))
+      try backend.weightedSum([right], weights: [share], into: right, nonFinite: counts(2))
+    }
+    let total = changes.reduce(0) { $0 + $1.weight * $1.squaredNorm } / Double(width)
+    var isFirst = !hasSamples
+    for change in changes {
+      let factor = Float((1 - rule.share) / total * change.weight)
+      let form = try quadraticForm(of: map, change.expert)
+      let (terms, weights) = isFirst ? ([form], [factor]) : ([system, form], [1, factor])
+      try backend.weightedSum(terms, weights: weights, into: system, nonFinite: counts(terms.count + 1))
+      try add(form, of: change.expert, factor: factor, keeping: isFirst ? 0 : 1, to: right, of: map)
+      isFirst = false
+    }
+    return try solve(system, right, of: map, into: out)
+  }
+
+  /// Where neither samples nor changes say anything, the map is P.
+  private func keepFusion(
+    of map: LinearMap, into out: Matrix
+  ) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
+    let nonFinite = try counts(map.sources.count + 1)
+    try backend.weightedSum(map.sources, weights: map.fusion, into: out, nonFinite: nonFinite)
+    let found = try backend.downloadIntegers(nonFinite).map(Int.init)
+    return (MapAlignment(tensor: map.tensor.layout.name, condition: 1, residual: 0), found)
+  }
+
+  private func right(_ number: Int) throws(DeviceError) -> Matrix {
+    try workspace.matrix(.right(number), rows: maps[number].outputs, columns: width)
+  }
+
+  private func counts(_ count: Int) throws(DeviceError) -> Matrix {
+    try backend.upload([Int32](repeating: 0, count: count), columns: count)
+  }
+
+  // MARK: Changes of weights
+
+  private struct Change {
+    let expert: Int
+    let squaredNorm: Double
+    let weight: Double
+  }
+
+  /// The experts whose weights differ from where they started; none where only samples count.
+  private func changes(of map: LinearMap) throws(DeviceError) -> [Change] {
+    guard rule.share < 1 else { return [] }
+    var changes: [Change] = []
+    for expert in 0..<map.models {
+      let squaredNorm = try squaredDistance(map.expert(expert), map.origin, of: map)
+      guard squaredNorm > 0 else { continue }
+      changes.append(
+        Change(expert: expert, squaredNorm: squaredNorm, weight: rule.changeWeight(squaredNorm: squaredNorm)))
+    }
+    return changes
+  }
+
+  /// ‖x − y‖² of two weighted sums of the sources.
+  private func squaredDistance(_ x: [Float], _ y: [Float], of map: LinearMap) throws(DeviceError) -> Double {
+    var sum = 0.0
+    for rows in AlignmentWorkspace.pieces(of: map) {
+      let left = try workspace.matrix(.rows, rows: rows.count, columns: width)
+      let right = try workspace.matrix(.otherRows, rows: rows.count, columns: width)
+      try map.form(x, rows: rows, into: left, on: backend)
+      try map.form(y, rows: rows, into: right, on: backend)
+      let distances = try backend.allocate(rows: rows.count, columns: 1)
+      try backend.pairedSquaredDistances(left, right, into: distances)
+      sum += try backend.download(distances).reduce(0) { $0 + Double($1) }
+    }
+    return sum
+  }
+
+  /// δᵀδ of an expert.
+  private func quadraticForm(of map: LinearMap, _ expert: Int) throws(DeviceError) -> Matrix {
+    let form = try workspace.matrix(.factor, rows: width, columns: width)
+    for (place, rows) in AlignmentWorkspace.pieces(of: map).enumerated() {
+      let change = try workspace.matrix(.rows, rows: rows.count, columns: width)
+      try map.form(map.change(of: expert), rows: rows, into: change, on: backend)
+      try backend.multiply(change.transposed, change.block, scale: 1, keeping: place == 0 ? 0 : 1, into: form.block)
+    }
+    return form
+  }
+
+  /// `right = share · right + factor · (W_i − P) · form`.
+  private func add(
+    _ form: Matrix, of expert: Int, factor: Float, keeping share: Float, to right: Matrix, of map: LinearMap
+  ) throws(DeviceError) {
+    for rows in AlignmentWorkspace.pieces(of: map) {
+      let distance = try workspace.matrix(.rows, rows: rows.count, columns: width)
+      try map.form(map.distance(of: expert), rows: rows, into: distance, on: backend)
+      try backend.multiply(distance.block, form.block, scale: factor, keeping: share, into: right.rows(rows).block)
+    }
+  }
+
+  private func meanDiagonal(of matrix: Matrix) throws(DeviceError) -> Double {
+    try backend.download(diagonal(of: matrix)).reduce(0) { $0 + Double($1) } / Double(width)
+  }
+
+  /// The diagonal of a square matrix, `[1, n]`: rows of one element each, looked up in a table of all.
+  private func diagonal(of matrix: Matrix) throws(DeviceError) -> Matrix {
+    let places = (0..<matrix.rows).map { Int32($0 * (matrix.columns + 1)) }
+    let diagonal = try backend.allocate(rows: matrix.rows, columns: 1)
+    try backend.embeddingLookup(
+      tokens: backend.upload(places, columns: 1), table: matrix.reshaped(rows: matrix.count, columns: 1),
+      into: diagonal)
+    return try diagonal.reshaped(rows: 1, columns: matrix.rows)
+  }
+
+  // MARK: The solution
+
+  /// The vectors that the residual is estimated with.
+  private static let probes = 4
+  /// The steps towards the largest and the smallest eigenvalue.
+  private static let eigenvalueSteps = 4
+
+  private func solve(
+    _ system: Matrix, _ right: Matrix, of map: LinearMap, into out: Matrix
+  ) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
+    let ridge = [Float](repeating: Float(rule.ridge), count: width)
+    try backend.add(backend.upload(ridge, columns: width), toDiagonalOf: system)
+    let probes = try backend.upload(MapSystem.signs(MapSystem.probes * width), columns: width)
+    let images = try backend.allocate(rows: MapSystem.probes, columns: width)
+    try backend.multiply(probes, transposed: system, bias: nil, precision: .full, into: images)
+    let wanted = try backend.allocate(rows: map.outputs, columns: MapSystem.probes)
+    try backend.multiply(right, transposed: probes, bias: nil, precision: .full, into: wanted)
+    let largest = try eigenvalue { x, y throws(DeviceError) in
+      try backend.multiply(x, transposed: system, bias: nil, precision: .full, into: y)
+    }
+    let lower = try workspace.matrix(.factor, rows: width, columns: width)
+    guard let factor = try CholeskyFactor(of: system, into: lower, on: backend) else {
+      throw Failure(
+        .badData, operation: "align the layers", subject: "tensor \(map.tensor.layout.name)",
+        expected: "a system that is positive definite with --ridge \(rule.ridge)", got: "one that is not",
+        advice: "Give a larger --ridge; values that are NaN or infinite have the same effect.")
+    }
+    let inverse = try eigenvalue { x, y throws(DeviceError) in
+      try backend.copy(x, into: y)
+      try factor.solve(y, scratch: workspace.matrix(.otherRows, rows: 1, columns: width))
+    }
+    for rows in AlignmentWorkspace.pieces(of: map) {
+      try factor.solve(
+        right.rows(rows), scratch: workspace.matrix(.otherRows, rows: rows.count, columns: width))
+    }
+    let got = try backend.allocate(rows: map.outputs, columns: MapSystem.probes)
+    try backend.multiply(right, transposed: images, bias: nil, precision: .full, into: got)
+    let residual = try MapSystem.relativeDistance(backend.download(got), backend.download(wanted))
+    let nonFinite = try counts(map.sources.count + 2)
+    try backend.weightedSum(map.sources + [right], weights: map.fusion + [1], into: out, nonFinite: nonFinite)
+    var found = try backend.downloadIntegers(nonFinite).map(Int.init)
+    found.remove(at: map.sources.count)
+    return (MapAlignment(tensor: map.tensor.layout.name, condition: largest * inverse, residual: residual), found)
+  }
+
+  /// The largest eigenvalue of a symmetric operation, after a few steps from one and the same vector.
+  private func eigenvalue(
+    _ apply: (_ x: Matrix, _ y: Matrix) throws(DeviceError) -> Void
+  ) throws(DeviceError) -> Double {
+    var vector = MapSystem.signs(width)
+    var length = Double(width).squareRoot()
+    let image = try backend.allocate(rows: 1, columns: width)
+    for _ in 0..<MapSystem.eigenvalueSteps {
+      let unit = vector.map { Float(Double($0) / length) }
+      try apply(backend.upload(unit, columns: width), image)
+      vector = try backend.download(image)
+      length = vector.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+      guard length > 0 else { return 0 }
+    }
+    return length
+  }
+
+  /// Signs without a pattern, the same every time.
+  private static func signs(_ count: Int) -> [Float] {
+    var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+    return (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return state >> 63 == 0 ? 1 : -1
+    }
+  }
+
+  private static func relativeDistance(_ x: [Float], _ y: [Float]) -> Double {
+    let distance = zip(x, y).reduce(0.0) { $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1)) }
+    let length = y.reduce(0.0) { $0 + Double($1) * Double($1) }
+    return length > 0 ? (distance / length).squareRoot() : 0
+  }
+}
