@@ -68,7 +68,8 @@ public struct HierarchicalMerge {
     let (inputs, fusionPlan) = (plan.inputs, plan.fusion)
     var timings = StageTimings(on: backend.device)
     let decisions = MergeDecisions(writer, models: inputs.models.count)
-    plan.fusion.recordDigests(of: writer.finishedTensors, in: inputs.digests)
+    let digests = inputs.digests + inputs.companionDigests
+    plan.fusion.recordDigests(of: writer.finishedTensors, in: digests)
     let own = try timings.measure("select") {
       try ownSamples(plan, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
     }
@@ -76,7 +77,7 @@ public struct HierarchicalMerge {
       try sharedSamples(plan, own: own, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
     }
     let fusion = ParameterFusion(
-      fusionPlan, digests: inputs.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+      fusionPlan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try self.progress.fusion("merge", fusionPlan, writer))
     let alignment = try plan.alignment.map { plan in
@@ -113,8 +114,7 @@ public struct HierarchicalMerge {
   ) throws -> [LayerWeights] {
     let inputs = plan.inputs
     let walk = try LayerWalk(
-      inputs.models, companions: plan.alignment?.companions ?? [],
-      digests: inputs.digests + (plan.alignment?.companionDigests ?? []),
+      inputs.models, companions: inputs.companions, digests: inputs.digests + inputs.companionDigests,
       samples: SampleBatches(typical.samples, on: backend), pooling: typical.header.pooling, on: backend,
       waits: timings.waits)
     if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty {
@@ -285,7 +285,7 @@ public struct HierarchicalMerge {
     var used = try recipeAsUsed(for: reference)
     used.anchor = anchor?.model
     used.models = others.map(\.model)
-    used.base = extracts.lazy.compactMap(\.source.base).first?.path
+    used.base = extracts.lazy.compactMap(\.source.base).first?.path ?? (recipe.scale == 1 ? nil : recipe.base)
     used.pooling = reference.pooling
     used.maxTokens = reference.maxTokens
     // Without an anchor, fusion takes layout and configuration from the model that selected the samples.

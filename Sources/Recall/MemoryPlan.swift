@@ -24,29 +24,29 @@ public struct MemoryPlan: Sendable {
   /// Counts for a merge of models over a pool.
   ///
   /// - Parameters:
-  ///   - models: The models.
-  ///   - reference: The model that selects the samples.
+  ///   - inputs: The models, and the base where it is read.
   ///   - fusion: What is fused.
   ///   - pool: The samples.
   ///   - plan: What solving for the linear maps needs, where that is done.
-  ///   - anchor: The anchor among the models.
   ///   - budget: The most bytes to use, if they are bounded.
   ///   - backend: The device.
   /// - Throws: `Failure` of category `usage` when the budget cannot hold the merge.
   init(
-    models: [Model], reference: Model, fusion: FusionPlan, pool: Pool, alignment plan: AlignmentPlan?, anchor: Int?,
-    budget: Int?, on backend: any ComputeBackend
+    inputs: MergeModels, fusion: FusionPlan, pool: Pool, alignment plan: AlignmentPlan?, budget: Int?,
+    on backend: any ComputeBackend
   ) throws(Failure) {
+    let (models, reference) = (inputs.models, inputs.reference)
     let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
     let typicalTokens = pool.typicalLengths.reduce(0, +)
     let pass = PassMemory(of: reference, over: pool)
-    let read = models + (plan?.companions ?? [])
+    let read = models + inputs.companions
     self.models = read.count
     layers = LayerWalk.hostByteCount(read)
     alignment =
       plan.map { plan in
         plan.byteCount(
-          reference.configuration, lengths: plan.sampleLengths(shared: pool, anchor: anchor), models: models.count,
+          reference.configuration, lengths: plan.sampleLengths(shared: pool, anchor: inputs.anchor),
+          models: models.count,
           elementSize: fusion.tensors.flatMap { $0.sources.map { $0.type.bitWidth / 8 } }.max() ?? 0)
       } ?? 0
     activations = models.count * typicalTokens * bytesPerToken + pass.workspace

@@ -63,7 +63,10 @@ public struct MergeCosts: Sendable {
   /// - Throws: `Failure`, as the merge itself would.
   public init(_ recipe: MergeRecipe, samples counted: Samples?) throws(Failure) {
     let inputs = try MergeModels(recipe)
-    let plan = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    let origin = inputs.origin(scale: recipe.scale)
+    let plan = try FusionPlan(
+      models: inputs.models + (origin == nil ? [] : inputs.companions), origin: origin, reference: inputs.reference,
+      elementType: recipe.elementType)
     let samples: Samples
     if let counted {
       samples = counted

@@ -15,6 +15,12 @@ public struct MergeModels: Sendable {
   public let reference: Model
   /// What finds the digest of each model while it is read.
   public let digests: [ModelDigester]
+  /// The base, where the merge computes with it and it is not one of the models: read like them, but never run.
+  let companions: [Model]
+  /// What the bytes read of it add to.
+  let companionDigests: [ModelDigester]
+  /// The base's place among models and companions; `nil` where the merge does not compute with a base.
+  let base: Int?
   /// How each model came about, where it is the result of an earlier merge.
   let histories: [ModelHistory?]
 
@@ -23,8 +29,9 @@ public struct MergeModels: Sendable {
   /// - Parameters:
   ///   - recipe: The recipe.
   ///   - selects: Whether a model has to be named that selects the typical samples; else the first one given stands in.
+  ///   - usesBase: Whether the merge computes with the base where one is given, whatever the scale.
   /// - Throws: `Failure` that names the model and what is wrong with it or different about it.
-  public init(_ recipe: MergeRecipe, selects: Bool = true) throws(Failure) {
+  public init(_ recipe: MergeRecipe, selects: Bool = true, usesBase: Bool = false) throws(Failure) {
     guard !recipe.models.isEmpty else {
       throw Failure(
         .usage, operation: "merge", subject: "--model", expected: "at least one model beside the anchor", got: "none")
@@ -58,8 +65,40 @@ public struct MergeModels: Sendable {
       throw MergeModels.noSelector()
     }
     digests = models.map { ModelDigester($0.directory) }
+    let base = usesBase || recipe.scale != 1 ? recipe.base : nil
+    (companions, self.base) = try MergeModels.companions(base, of: models, comparedWith: reference)
+    companionDigests = companions.map { ModelDigester($0.directory) }
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
     histories = try models.map { model throws(Failure) in try ModelHistory(of: model.directory) }
+  }
+
+  /// Opens the base beside models.
+  ///
+  /// - Parameters:
+  ///   - path: The base; `nil` where the merge does not compute with one.
+  ///   - models: The models that are merged.
+  ///   - reference: The model that it has to fit.
+  /// - Returns: The base, unless it is one of the models, and its place among models and companions.
+  /// - Throws: `Failure` for a base that is another kind of model, and for too many models.
+  static func companions(
+    _ path: String?, of models: [Model], comparedWith reference: Model
+  ) throws(Failure) -> (companions: [Model], base: Int?) {
+    guard let path else { return ([], nil) }
+    if let known = models.firstIndex(where: { $0.path == absolutePath(path) }) { return ([], known) }
+    let most = WeightedSumLimits.mostInputs - 1
+    guard models.count <= most else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--model", expected: "at most \(most) models beside a base",
+        got: "\(models.count)", advice: "Merge some of them first and the results after.")
+    }
+    let base = try Model(directory: path)
+    try compare(base, with: reference)
+    return ([base], models.count)
+  }
+
+  /// The base among the inputs of the fusion, where the fused change from it is scaled.
+  func origin(scale: Double) -> FusionOrigin? {
+    scale == 1 ? nil : base.map { FusionOrigin(input: $0, scale: scale) }
   }
 
   /// The failure for samples without a model that selects them.

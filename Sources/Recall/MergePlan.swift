@@ -38,8 +38,11 @@ public struct MergePlan: Sendable {
   ) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
-    inputs = try MergeModels(recipe, selects: !aligns)
-    fusion = try FusionPlan(models: inputs.models, reference: inputs.reference, elementType: recipe.elementType)
+    inputs = try MergeModels(recipe, selects: !aligns, usesBase: aligns)
+    let origin = inputs.origin(scale: recipe.scale)
+    fusion = try FusionPlan(
+      models: inputs.models + (origin == nil ? [] : inputs.companions), origin: origin, reference: inputs.reference,
+      elementType: recipe.elementType)
     alignment = aligns ? try AlignmentPlan(recipe, inputs: inputs) : nil
     if let output {
       let paths =
@@ -59,8 +62,7 @@ public struct MergePlan: Sendable {
     tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
     isSelected = pool.file.selection != nil
     memory = try MemoryPlan(
-      models: inputs.models, reference: inputs.reference, fusion: fusion, pool: pool, alignment: alignment,
-      anchor: inputs.anchor, budget: memoryBudget, on: backend)
+      inputs: inputs, fusion: fusion, pool: pool, alignment: alignment, budget: memoryBudget, on: backend)
     stateBudget = memory.stateBudget(within: memoryBudget)
   }
 

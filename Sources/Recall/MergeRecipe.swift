@@ -51,6 +51,12 @@ public struct MergeRecipe: Sendable, Equatable {
   public var normalize: Bool?
   /// The model that all were fine-tuned from.
   public var base: String?
+  /// λ, what the fused change from the base is multiplied by; other than 1 only with a base.
+  public var scale = 1.0
+  /// What changes in the first block are multiplied by, where scales grow with depth; `nil` for one over their number.
+  public var shallowScale: Double?
+  /// What changes in the last block are multiplied by, where scales grow with depth.
+  public var deepScale = 1.0
   /// Which model selects the typical samples where there is neither anchor nor base.
   public var typicalFrom: String?
   /// The pool of texts, or the typical samples that `select` wrote.
@@ -90,6 +96,7 @@ public struct MergeRecipe: Sendable, Equatable {
   ///
   /// - Throws: `Failure` of category `usage`.
   func check() throws(Failure) {
+    try checkScale()
     guard weights.allSatisfy({ $0 == nil }) else {
       throw Failure(
         .usage, operation: "read the recipe", subject: "--weight", expected: "a method whose weights are given",
@@ -99,6 +106,16 @@ public struct MergeRecipe: Sendable, Equatable {
     throw Failure(
       .usage, operation: "read the recipe", subject: "--bandwidth", expected: "--distance absolute beside dimension",
       got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
+  }
+
+  /// Makes sure that there is a base where something is scaled from it.
+  ///
+  /// - Throws: `Failure` of category `usage`.
+  func checkScale() throws(Failure) {
+    guard scale != 1, base == nil else { return }
+    throw Failure(
+      .usage, operation: "read the recipe", subject: "--scale", expected: "--base beside it", got: "none",
+      advice: "Name the model that all were fine-tuned from: its distance to the merge is what is scaled.")
   }
 
   /// The recipe with the options that samples were selected with in place of its own.
@@ -152,7 +169,8 @@ public struct MergeRecipe: Sendable, Equatable {
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
       "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
-      "normalize": normalize.map(JSONValue.bool) ?? .null,
+      "normalize": normalize.map(JSONValue.bool) ?? .null, "scale": .double(scale),
+      "shallowScale": shallowScale.map(JSONValue.double) ?? .null, "deepScale": .double(deepScale),
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]
     return json.object?.members ?? []

@@ -9,13 +9,15 @@ import Tokenization
 public struct WeightsOnlyPlan: Sendable {
   /// The models in canonical order, which is that of their absolute paths; sums run in this order.
   let models: [ModelDirectory]
-  /// The weight of each of them as it enters the sum.
+  /// The weight of each of them.
   let weights: [Double]
+  /// The weights of the inputs of every layer's sums, those of the base included.
+  let sums: [Layer: [Double]]
   /// What every tensor of the output is made of.
   let fusion: FusionPlan
   /// What is kept in memory.
   let memory: StreamMemory
-  /// What finds the digest of each model while it is read.
+  /// What finds the digest of each input while it is read: of the models, and of a base that is none of them.
   let digests: [ModelDigester]
   /// The recipe as used, with weights and base.
   let recipe: MergeRecipe
@@ -35,16 +37,27 @@ public struct WeightsOnlyPlan: Sendable {
     on backend: any ComputeBackend
   ) throws {
     self.method = method
+    try recipe.checkScale()
+    try method.check(recipe)
     guard recipe.anchor == nil else {
       throw Failure(
         .usage, operation: "merge", subject: "--anchor", expected: "none with --method \(method.name)",
         got: recipe.anchor ?? "", advice: "Give every model with --model.")
     }
-    guard (2...WeightedSumLimits.mostInputs).contains(recipe.models.count) else {
+    guard !method.weighsChanges || recipe.base != nil else {
       throw Failure(
-        .usage, operation: "merge", subject: "--model", expected: "2 to \(WeightedSumLimits.mostInputs) models",
+        .usage, operation: "merge", subject: "--base", expected: "a base with --method \(method.name)", got: "none",
+        advice: "Name the model that all were fine-tuned from.")
+    }
+    let usesBase = method.weighsChanges || recipe.scale != 1
+    let fewest = method.weighsChanges ? 1 : 2
+    let most = WeightedSumLimits.mostInputs - (usesBase ? 1 : 0)
+    guard (fewest...most).contains(recipe.models.count) else {
+      throw Failure(
+        .usage, operation: "merge", subject: "--model", expected: "\(fewest) to \(most) models",
         got: "\(recipe.models.count)",
-        advice: recipe.models.count < 2 ? "Give --model once for each." : "Merge some first and the results after.")
+        advice: recipe.models.count < fewest ? "Give --model once for each." : "Merge some first and the results after."
+      )
     }
     let given = recipe.weights(of: recipe.models.count)
     let used = try method.weights(given: given, recipe: recipe)
@@ -57,24 +70,50 @@ public struct WeightsOnlyPlan: Sendable {
       try ModelDirectory(recipe.models[index], base: recipe.base)
     }
     let path = absolutePath(recipe.base ?? recipe.models[0])
-    let reference = try models.first { $0.path == path } ?? ModelDirectory(path, base: recipe.base)
+    let known = models.firstIndex { $0.path == path }
+    let reference = try known.map { models[$0] } ?? ModelDirectory(path, base: recipe.base)
     if let output {
       try MergeModels.checkOutput(
         output, isApartFrom: (models + [reference]).flatMap { [$0.path, $0.checkpoint.directory] })
     }
     for model in models where model !== reference { try WeightsOnlyPlan.compareTokenizers(model, reference) }
     self.models = models
-    digests = models.map { ModelDigester($0) }
-    weights = order.map { used[$0] }
-    fusion = try FusionPlan(models: models, reference: reference, elementType: recipe.elementType)
+    let weights = order.map { used[$0] }
+    self.weights = weights
+    let inputs = models + (usesBase && known == nil ? [reference] : [])
+    digests = inputs.map { ModelDigester($0) }
+    let origin = usesBase ? FusionOrigin(input: known ?? models.count, scale: recipe.scale) : nil
+    let (assignment, scales) = try WeightsOnlyPlan.layers(of: reference, method, recipe)
+    sums = scales.mapValues { scale in
+      let weights = weights.map { $0 * scale }
+      guard method.weighsChanges, let origin else { return weights }
+      // Whatever the changes of the models do not take is the base's.
+      var sum = weights + [Double](repeating: 0, count: inputs.count - weights.count)
+      sum[origin.input] += 1 - weights.reduce(0, +)
+      return sum
+    }
+    fusion = try FusionPlan(
+      models: inputs, origin: origin, reference: reference, assignment: assignment, elementType: recipe.elementType)
     memory = try StreamMemory(for: fusion, budget: memoryBudget, on: backend)
     try requireDeviceMemory(memory.ring.byteCount, on: backend.device)
     var recipe = recipe
     recipe.models = models.map(\.path)
-    recipe.weights = order.map { given[$0] ?? 1 / Double(given.count) }
+    recipe.weights = order.map { given[$0] ?? method.defaultWeight(models: given.count) }
     recipe.base = reference.path
-    recipe.normalize = recipe.normalize ?? true
+    recipe.normalize = recipe.normalize ?? method.normalizesByDefault
     self.recipe = recipe
+  }
+
+  /// The layers of the tensors and the scale of each of them, where scales depend on depth.
+  ///
+  /// - Throws: `Failure` when the depth of the models is not known.
+  private static func layers(
+    of reference: ModelDirectory, _ method: any WeightsOnlyMethod, _ recipe: MergeRecipe
+  ) throws(Failure) -> (assignment: LayerAssignment?, scales: [Layer: Double]) {
+    guard method.depthScales(recipe, blocks: 1) != nil else { return (nil, [.whole: 1]) }
+    let configuration = try Model(directory: reference.path).configuration
+    let scales = method.depthScales(recipe, blocks: configuration.blockCount) ?? [:]
+    return (LayerAssignment(configuration), scales)
   }
 
   /// The plan for people.
@@ -167,7 +206,7 @@ public struct WeightsOnlyMerge {
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try progress.fusion("fuse", plan.fusion, writer))
     try timings.measure("fuse") {
-      try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: [.whole: plan.weights])
+      try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: plan.sums)
       try fusion.copyTheRest()
       try fusion.finish()
     }

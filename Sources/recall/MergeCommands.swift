@@ -11,7 +11,8 @@ extension Command {
     name: "merge", summary: "merges fine-tuned models into one",
     options: [
       RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.weight, RecipeOptions.normalize,
-      RecipeOptions.base, RecipeOptions.typicalFrom,
+      RecipeOptions.base, RecipeOptions.scale, RecipeOptions.shallowScale, RecipeOptions.deepScale,
+      RecipeOptions.typicalFrom,
     ] + RecipeOptions.selection + RecipeOptions.aligning + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
       CommonOptions.overwrite, CommonOptions.resume,
@@ -117,7 +118,7 @@ extension Command {
       CommandOption(name: "--anchor", placeholder: "FILE", help: "the anchor's extract"),
       CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
     ] + RecipeOptions.weighing + [
-      RecipeOptions.recipe,
+      RecipeOptions.base, RecipeOptions.scale, RecipeOptions.recipe,
       CommonOptions.output, CommonOptions.overwrite, Device.option, CommonOptions.progress,
     ]
   ) { options in

@@ -17,12 +17,22 @@ enum RecipeOptions {
   static let model = CommandOption(name: "--model", placeholder: "DIR", help: "another model; repeats", repeats: true)
   static let weight = CommandOption(
     name: "--weight", placeholder: "W",
-    help: "the weight of the --model before it, for methods whose weights are given (default: 1/K)", repeats: true)
+    help: "the weight of the --model before it, for methods whose weights are given (default: 1/K; of changes: 1)",
+    repeats: true)
   static let normalize = CommandOption(
-    name: "--normalize", placeholder: "true|false", help: "divide the given weights by their sum (default: true)")
+    name: "--normalize", placeholder: "true|false",
+    help: "divide the given weights by their sum (default: true, of changes false)")
   static let base = CommandOption(
     name: "--base", placeholder: "DIR",
     help: "the model all were fine-tuned from; the base of adapters; stands in for a missing anchor")
+  static let scale = CommandOption(
+    name: "--scale", placeholder: "λ", help: "what the fused change from the --base is multiplied by (default: 1)")
+  static let shallowScale = CommandOption(
+    name: "--shallow-scale", placeholder: "α",
+    help: "lines: what changes in the first block are multiplied by (our default: 1/K)")
+  static let deepScale = CommandOption(
+    name: "--deep-scale", placeholder: "α+β",
+    help: "lines: what changes in the last block are multiplied by (our default: 1)")
   static let adapterBase = CommandOption(
     name: "--base", placeholder: "DIR", help: "the base of an adapter")
   static let typicalFrom = CommandOption(
@@ -81,6 +91,9 @@ enum RecipeOptions {
     if options.has("--model") || options.has("--weight") { try readModels(options, into: &recipe) }
     try set(&recipe, \.normalize, options.parsed("--normalize", "true or false") { Bool($0) })
     if let base = options.value("--base") { recipe.base = base }
+    try set(&recipe, \.scale, options.parsed("--scale", "a finite number", weight))
+    try set(&recipe, \.shallowScale, options.parsed("--shallow-scale", "a finite number", weight))
+    try set(&recipe, \.deepScale, options.parsed("--deep-scale", "a finite number", weight))
     if let typicalFrom = options.value("--typical-from") { recipe.typicalFrom = typicalFrom }
     if let samples = options.value("--samples") { recipe.samples = absolutePath(samples) }
     try set(&recipe, \.typical, options.parsed("--typical", "a positive whole number", positive))
@@ -168,7 +181,8 @@ enum RecipeOptions {
         .usage, operation: "merge", subject: samplesFor.name, expected: "an option of --method \(method.name)",
         got: "one that it has no use for", advice: "Leave it out, or choose --method recall-align.")
     }
-    let all = [anchor, base, typicalFrom] + selection + aligning + weighing + [normalize]
+    let all =
+      [anchor, base, scale, shallowScale, deepScale, typicalFrom] + selection + aligning + weighing + [normalize]
     for option in all where options.has(option.name) {
       guard !method.recipeKeys.contains(key(of: option)) else { continue }
       throw Failure(
@@ -255,6 +269,9 @@ enum RecipeOptions {
       recipe.alignment.share = try value("a number from 0 to 1") { alignShare($0.compact) }
     case "ridge": recipe.alignment.ridge = try value("a positive number") { temperature($0.compact) }
     case "normalize": recipe.normalize = try value("true or false", \.bool)
+    case "scale": recipe.scale = try value("a finite number") { weight($0.compact) }
+    case "shallowScale": recipe.shallowScale = try value("a finite number") { weight($0.compact) }
+    case "deepScale": recipe.deepScale = try value("a finite number") { weight($0.compact) }
     case "base": recipe.base = try value("a path", \.string)
     case "typicalFrom": recipe.typicalFrom = try value("a path", \.string)
     case "samples": recipe.samples = absolutePath(try value("a path", \.string))

@@ -8,17 +8,13 @@ public struct AlignmentPlan: Sendable {
   /// How much every part counts.
   let rule: AlignmentRule
   /// The base, where it is not one of the models.
-  let companions: [Model]
-  /// What the bytes read of it add to.
-  let companionDigests: [ModelDigester]
-  /// The base's place among models and companions; `nil` without a base.
-  let base: Int?
+  private let companions: [Model]
   /// Each model's own pool; `nil` for a model without one.
   let pools: [Pool?]
   /// Whether the anchor's own samples are those that all models are compared on.
   let anchorTakesSharedSamples: Bool
 
-  /// Opens base and pools.
+  /// Opens the pools.
   ///
   /// - Parameters:
   ///   - recipe: The recipe.
@@ -27,15 +23,7 @@ public struct AlignmentPlan: Sendable {
   init(_ recipe: MergeRecipe, inputs: MergeModels) throws(Failure) {
     rule = recipe.alignment
     let models = inputs.models
-    if let path = recipe.base {
-      let known = models.firstIndex { $0.path == absolutePath(path) }
-      companions = known == nil ? [try Model(directory: path)] : []
-      base = known ?? models.count
-    } else {
-      (companions, base) = ([], nil)
-    }
-    companionDigests = companions.map { ModelDigester($0.directory) }
-    for companion in companions { try MergeModels.compare(companion, with: inputs.reference) }
+    companions = inputs.companions
     let most = WeightedSumLimits.mostInputs - 1 - companions.count
     guard models.count <= most else {
       throw Failure(

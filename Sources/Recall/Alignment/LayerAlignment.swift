@@ -37,9 +37,9 @@ final class LayerAlignment {
   ) throws(DeviceError) {
     rule = alignment.rule
     models = inputs.models
-    companions = alignment.companions
-    digests = inputs.digests + alignment.companionDigests
-    base = alignment.base
+    companions = inputs.companions
+    digests = inputs.digests + inputs.companionDigests
+    base = inputs.base
     self.plan = plan
     self.fusion = fusion
     self.decisions = decisions
@@ -71,7 +71,9 @@ final class LayerAlignment {
   }
 
   private func coefficients(_ weights: [Double]) -> [Float] {
-    weights.map(Float.init) + companions.map { _ in 0 }
+    let used = plan.coefficients(weights).map(Float.init)
+    // A base that takes no part in sums is read all the same, for the changes of weights.
+    return used + [Float](repeating: 0, count: models.count + companions.count - used.count)
   }
 
   // MARK: A block
@@ -158,7 +160,7 @@ final class LayerAlignment {
       let (alignment, nonFinite) = try system.solve(number, into: out)
       try decisions.keep(alignment)
       // The base takes part in no sum that could say whose values they are.
-      let counts = Array(nonFinite.prefix(models.count)) + nonFinite.suffix(1)
+      let counts = Array(nonFinite.prefix(plan.models.count)) + nonFinite.suffix(1)
       try fusion.write(map.tensor, out, nonFinite: counts)
       return (try out.asWeights(on: backend), alignment)
     }

@@ -16,10 +16,21 @@ public struct PlannedTensor: Sendable {
   public var isFused: Bool { if case .fused = rule { true } else { false } }
 }
 
+/// The base among the inputs of a fusion, and how far from it the result is taken: `base + scale · (Σ wᵢ θᵢ − base)`.
+public struct FusionOrigin: Sendable, Equatable {
+  /// The place of the base among the inputs of every sum.
+  let input: Int
+  /// λ, what the fused change is multiplied by.
+  let scale: Double
+}
+
 /// Every tensor of the output, decided before the first byte is written.
 public struct FusionPlan: Sendable {
-  /// The models in canonical order.
+  /// What every sum runs over: the models in canonical order, and behind them the base, where it takes part and is none of
+  /// them.
   public let models: [ModelDirectory]
+  /// The base among them; `nil` where none takes part.
+  let origin: FusionOrigin?
   /// Which of the models, or which other model, gives shard layout, element types and copied tensors.
   public let reference: ModelDirectory
   /// The output's files and tensors.
@@ -30,29 +41,40 @@ public struct FusionPlan: Sendable {
   /// Plans a fusion with weights of their own for every layer, of models whose configurations agree.
   ///
   /// - Parameters:
-  ///   - models: The models in canonical order.
+  ///   - models: The models in canonical order, and the base behind them where it takes part and is none of them.
+  ///   - origin: The base among them, and the scale of the fused change; `nil` where no base takes part.
   ///   - reference: The model that gives layout and element types.
   ///   - elementType: The type of every fused tensor; `nil` for that of the reference, tensor by tensor.
   /// - Throws: `Failure` of category `badData` that names a tensor that some model lacks or has in another shape.
-  public init(models: [Model], reference: Model, elementType: ElementType?) throws(Failure) {
+  public init(
+    models: [Model], origin: FusionOrigin? = nil, reference: Model, elementType: ElementType?
+  ) throws(Failure) {
     try self.init(
-      models.map(\.directory), reference: reference.directory, assignment: LayerAssignment(reference.configuration),
-      elementType: elementType)
+      models.map(\.directory), origin: origin, reference: reference.directory,
+      assignment: LayerAssignment(reference.configuration), elementType: elementType)
   }
 
-  /// Plans a fusion with the same weights for all tensors, of models that need not be understood.
+  /// Plans a fusion of models that need not be understood.
   ///
+  /// - Parameters:
+  ///   - models: As for the other plan.
+  ///   - origin: As for the other plan.
+  ///   - reference: As for the other plan.
+  ///   - assignment: The layers of the tensors, where they have weights of their own; `nil` for the same weights for all.
+  ///   - elementType: As for the other plan.
   /// - Throws: `Failure` as the other plan does, and for tensors that have no weighted mean: quantised ones, and integers in
   ///   which the models differ.
   public init(
-    models: [ModelDirectory], reference: ModelDirectory, elementType: ElementType?
+    models: [ModelDirectory], origin: FusionOrigin? = nil, reference: ModelDirectory,
+    assignment: LayerAssignment? = nil, elementType: ElementType?
   ) throws(Failure) {
-    try self.init(models, reference: reference, assignment: nil, elementType: elementType)
+    try self.init(models, origin: origin, reference: reference, assignment: assignment, elementType: elementType)
     for model in models { try FusionPlan.checkCopies(copied, of: reference, in: model) }
   }
 
   private init(
-    _ models: [ModelDirectory], reference: ModelDirectory, assignment: LayerAssignment?, elementType: ElementType?
+    _ models: [ModelDirectory], origin: FusionOrigin?, reference: ModelDirectory, assignment: LayerAssignment?,
+    elementType: ElementType?
   ) throws(Failure) {
     var shards: [ShardLayout] = []
     var tensors: [PlannedTensor] = []
@@ -65,10 +87,23 @@ public struct FusionPlan: Sendable {
       tensors += planned
     }
     self.models = models
+    self.origin = origin
     self.reference = reference
     self.shards = shards
     self.tensors = tensors
     try FusionPlan.checkNothingIsLost(models: models, tensors: tensors)
+  }
+
+  /// What every input counts in a sum: `S · wᵢ`, and `1 − S` more for the base, where one takes part.
+  ///
+  /// - Parameter weights: The weight of every model, or of every input.
+  /// - Returns: One coefficient for each input.
+  func coefficients(_ weights: [Double]) -> [Double] {
+    guard let origin else { return weights }
+    var coefficients = weights.map { $0 * origin.scale }
+    coefficients += [Double](repeating: 0, count: models.count - weights.count)
+    coefficients[origin.input] += 1 - origin.scale
+    return coefficients
   }
 
   /// The tensors that the weights of a layer fuse.

@@ -22,7 +22,7 @@ public final class ParameterFusion {
   ///
   /// - Parameters:
   ///   - plan: What is made of what.
-  ///   - digests: What the bytes read add to, one for each model.
+  ///   - digests: What the bytes read add to, one for each input of the plan.
   ///   - writer: The output.
   ///   - allowsNonFinite: Whether infinities and NaNs are let through.
   ///   - ring: How pieces are cut and how many are on their way at once.
@@ -47,7 +47,7 @@ public final class ParameterFusion {
   /// - Parameters:
   ///   - tensors: Planned tensors whose rule is `fused`.
   ///   - weights: The weights of each of their layers, one per model in canonical order.
-  ///   - resident: The tensors of each model that are on the device; may be empty.
+  ///   - resident: The tensors of each input that are on the device; may be empty.
   /// - Throws: `Failure` that names model and tensor when a value is not finite, or when reading or writing fails;
   ///   `DeviceError`.
   public func fuse(_ tensors: [PlannedTensor], weights: [Layer: [Double]], resident: [ResidentTensors] = []) throws {
@@ -116,7 +116,9 @@ public final class ParameterFusion {
 
   /// The weights of a tensor as they enter the sum.
   private func floats(_ weights: [Layer: [Double]], of tensor: PlannedTensor) throws(Failure) -> [Float] {
-    if case .fused(let layer) = tensor.rule, let weights = weights[layer] { return weights.map(Float.init) }
+    if case .fused(let layer) = tensor.rule, let weights = weights[layer] {
+      return plan.coefficients(weights).map(Float.init)
+    }
     throw Failure(
       .internalError, operation: "fuse", subject: tensor.layout.name, expected: "weights of its layer", got: "none")
   }

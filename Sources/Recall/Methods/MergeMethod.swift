@@ -49,7 +49,9 @@ public protocol MergeMethod: Sendable {
 /// The methods of this build.
 public enum MergeMethods {
   /// All methods; the first is the default.
-  public static let all: [any MergeMethod] = [RecallMethod(), AlignedRecallMethod(), LinearMethod()]
+  public static let all: [any MergeMethod] = [
+    RecallMethod(), AlignedRecallMethod(), LinearMethod(), TaskArithmeticMethod(), LayerIncreasingMethod(),
+  ]
 
   /// The name of the default.
   public static var standard: String { all[0].name }
@@ -71,6 +73,17 @@ public enum MergeMethods {
 /// A method whose weights are given and need no hidden states: it streams from the inputs to the output, and models of any
 /// architecture will do.
 public protocol WeightsOnlyMethod: MergeMethod {
+  /// Whether weights are those of the models' changes from a base, `θ₀ + Σ wᵢ (θᵢ − θ₀)`, so that a base has to be given; else
+  /// those of the models themselves, `Σ wᵢ θᵢ`.
+  var weighsChanges: Bool { get }
+  /// Whether weights are divided by their sum where the recipe does not say.
+  var normalizesByDefault: Bool { get }
+
+  /// Looks for options that make no sense.
+  ///
+  /// - Throws: `Failure` of category `usage`.
+  func check(_ recipe: MergeRecipe) throws(Failure)
+
   /// The weight of each model in the sum.
   ///
   /// - Parameters:
@@ -79,9 +92,44 @@ public protocol WeightsOnlyMethod: MergeMethod {
   /// - Returns: One weight per model, as it enters the sum.
   /// - Throws: `Failure` of category `usage` for weights that make no sense.
   func weights(given: [Double?], recipe: MergeRecipe) throws(Failure) -> [Double]
+
+  /// What the weights of every layer are multiplied by, where that depends on depth; `nil` where it does not, and models of
+  /// unknown architectures will do.
+  ///
+  /// - Parameters:
+  ///   - recipe: The recipe.
+  ///   - blocks: The number of blocks.
+  /// - Returns: A factor for each layer.
+  func depthScales(_ recipe: MergeRecipe, blocks: Int) -> [Layer: Double]?
 }
 
 extension WeightsOnlyMethod {
+  /// As given.
+  public var normalizesByDefault: Bool { false }
+
+  /// All options make sense.
+  public func check(_ recipe: MergeRecipe) throws(Failure) {}
+
+  /// The same at every depth.
+  public func depthScales(_ recipe: MergeRecipe, blocks: Int) -> [Layer: Double]? { nil }
+
+  /// The weight of a model that none is given for: 1 for changes, and the mean of models.
+  func defaultWeight(models: Int) -> Double { weighsChanges ? 1 : 1 / Double(models) }
+
+  /// The weights as given, or the default, divided by their sum where that is asked for.
+  public func weights(given: [Double?], recipe: MergeRecipe) throws(Failure) -> [Double] {
+    let weights = given.map { $0 ?? defaultWeight(models: given.count) }
+    guard recipe.normalize ?? normalizesByDefault else { return weights }
+    let sum = weights.reduce(0, +)
+    // mergekit divides by whatever the sum is; by next to nothing, the result is noise.
+    guard abs(sum) >= 1e-8 else {
+      throw Failure(
+        .usage, operation: "normalise the weights", subject: "--weight", expected: "weights whose sum is not 0",
+        got: "\(sum)", advice: "Give other weights, or --normalize false.")
+    }
+    return weights.map { $0 / sum }
+  }
+
   /// Describes what the merge would do.
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend

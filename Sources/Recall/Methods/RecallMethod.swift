@@ -8,7 +8,8 @@ public struct RecallMethod: MergeMethod {
   public let summary = "weights of every layer from hidden states over typical samples (the paper's)"
   /// The keys of a recipe that it uses.
   public let recipeKeys = [
-    "anchor", "models", "base", "typicalFrom", "samples", "typical", "clusterLayer", "pooling", "maxTokens", "distance",
+    "anchor", "models", "base", "scale", "typicalFrom", "samples", "typical", "clusterLayer", "pooling", "maxTokens",
+    "distance",
     "bandwidth", "temperature", "seed", "requireSimilarity", "dtype", "allowNonFinite",
   ]
 

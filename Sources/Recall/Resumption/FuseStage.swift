@@ -23,7 +23,7 @@ struct FuseStage {
   ///
   /// - Parameters:
   ///   - report: The weights.
-  ///   - path: The file they came from, for errors.
+  ///   - source: The file they came from, for errors.
   ///   - moved: Where models are now, when they are not where the report says.
   ///   - recipe: Element type, base and what is done about values that are not finite.
   ///   - output: Where the output will be.
@@ -31,18 +31,28 @@ struct FuseStage {
   ///     them, whatever the cache of this machine knows.
   /// - Throws: `Failure` that names what is wrong.
   init(
-    _ report: MergeReport, from path: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
+    _ report: MergeReport, from source: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
   ) throws(Failure) {
-    let models = try MergeModels.open(report, from: path, moved: moved, base: recipe.base)
+    let models = try MergeModels.open(report, from: source, moved: moved, base: recipe.base)
     let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    let inputs = (models + [reference]).flatMap { [$0.path, $0.checkpoint.directory] }
-    try MergeModels.checkOutput(output, isApartFrom: inputs + [path])
+    let scale = report.recipe["scale"]?.double ?? 1
+    let path = scale == 1 ? nil : recipe.base ?? report.recipe["base"]?.string
+    guard scale == 1 || path != nil else {
+      throw Failure(
+        .badData, operation: "read the weights", subject: source, expected: "a base beside the scale \(scale)",
+        got: "none", advice: "Name the base with --base.")
+    }
+    let (companions, base) = try MergeModels.companions(path, of: models, comparedWith: reference)
+    let origin = base.map { FusionOrigin(input: $0, scale: scale) }
+    let inputs = (models + companions + [reference]).flatMap { [$0.path, $0.checkpoint.directory] }
+    try MergeModels.checkOutput(output, isApartFrom: inputs + [source])
     let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
     elementType = recipe.elementType ?? recorded
-    fusion = try FusionPlan(models: models, reference: reference, elementType: elementType)
-    weights = try report.weights(blocks: reference.configuration.blockCount, path: path)
-    digests = models.map { ModelDigester($0.directory, usesCache: !isShared) }
+    fusion = try FusionPlan(
+      models: models + companions, origin: origin, reference: reference, elementType: elementType)
+    weights = try report.weights(blocks: reference.configuration.blockCount, path: source)
+    digests = (models + companions).map { ModelDigester($0.directory, usesCache: !isShared) }
     document = [
       "command": "fuse", "weights": .object(report.json),
       "options": [
@@ -57,7 +67,7 @@ struct FuseStage {
     }
     report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
     self.report = report
-    for (index, digest) in digests.enumerated() {
+    for (index, digest) in digests.prefix(report.models.count).enumerated() {
       if let known = try digest.known() { try check(known, model: index) }
     }
   }
@@ -66,7 +76,9 @@ struct FuseStage {
   ///
   /// - Throws: `Failure` of category `badData` that names the model.
   func checkModels() throws(Failure) {
-    for (index, digest) in digests.enumerated() { try check(try digest.finish(), model: index) }
+    for (index, digest) in digests.prefix(report.models.count).enumerated() {
+      try check(try digest.finish(), model: index)
+    }
   }
 
   private func check(_ digest: Digest, model index: Int) throws(Failure) {

@@ -17,9 +17,9 @@ extension MergePlan {
       ("reference", try inputs.reference.directory.identity()),
       ("samples", try recipe.samples == nil ? .null : identity(pool.file.path)),
     ])
+    document["companions"] = .array(
+      try inputs.companions.map { model throws(Failure) in try model.directory.identity() })
     if let alignment {
-      document["companions"] = .array(
-        try alignment.companions.map { model throws(Failure) in try model.directory.identity() })
       document["ownSamples"] = .array(
         try alignment.pools.map { pool throws(Failure) in
           try pool.map { pool throws(Failure) in try identity(pool.file.path) } ?? .null
