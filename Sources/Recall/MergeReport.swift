@@ -177,7 +177,13 @@ public struct MergeReport: Sendable {
   /// - Throws: `Failure` of category `badData` that names the file and what was changed.
   public init(mergeAt path: String) throws(Failure) {
     try self.init(path: path)
-    try Seal.check(rest, subject: path, operation: "read the history of the model")
+    let operation = "read the history of the model"
+    guard rest["lineage"]?.array != nil else {
+      throw Failure(
+        .badData, operation: operation, subject: path, expected: "\"lineage\", a list of earlier merges",
+        got: rest["lineage"]?.kind ?? "no such key", advice: "The file was damaged or edited.")
+    }
+    try Seal.check(rest, subject: path, operation: operation)
   }
 
   /// The document, without what is known only once the output is written.

@@ -27,8 +27,8 @@ import Testing
   }
 
   /// A copy of an adapter with the header of its tensors changed; the length of names and numbers has to stay.
-  private func renamed(_ old: String, _ new: String) throws -> String {
-    let copy = try adapter("llama-plain", as: UUID().uuidString)
+  private func renamed(_ old: String, _ new: String, of name: String = "llama-plain") throws -> String {
+    let copy = try adapter(name, as: UUID().uuidString)
     let path = "\(copy)/adapter_model.safetensors"
     var data = try Data(contentsOf: URL(fileURLWithPath: path))
     try #require(old.utf8.count == new.utf8.count && data.range(of: Data(old.utf8)) != nil)
@@ -212,6 +212,19 @@ import Testing
     let name = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
     let copy = try renamed(name, name.replacingOccurrences(of: "q_proj", with: "k_proj"))
     try expectRefusal(copy, naming: ["lora_A.weight", "k_proj"])
+    let other = name.replacingOccurrences(of: "lora_B", with: "lora_A")
+    let without = try renamed(other, other.replacingOccurrences(of: "q_proj", with: "k_proj"))
+    try expectRefusal(without, naming: ["lora_B.weight", "k_proj"])
+  }
+
+  @Test("modules that were saved whole and that the base has in another shape, or not at all")
+  func saved() throws {
+    let llama2 = Fixtures.checkpoint("llama-2")
+    let embedding = "embed_tokens.weight\":{\"dtype\":\"F32\",\"shape\":"
+    let turned = try renamed("\(embedding)[317,32]", "\(embedding)[32,317]", of: "llama-saved")
+    try expectRefusal(turned, base: llama2, naming: ["embed_tokens", "[317, 32]", "[32, 317]"])
+    let strange = try renamed("model.lm_head.weight", "model.my_head.weight", of: "llama-saved")
+    try expectRefusal(strange, base: llama2, naming: ["my_head.weight", llama2, "it lacks"])
   }
 
   @Test("a tied head that an adapter would untie")

@@ -195,6 +195,22 @@ import Testing
     #expect(leftover.code == 73)
     #expect(leftover.diagnostics.contains("left.partial"))
 
+    // What somebody else put under the name of a leftover is nobody's to remove.
+    try FileManager.default.createDirectory(atPath: directory("thesis.partial"), withIntermediateDirectories: true)
+    _ = try directory.write("chapter 1", to: "thesis.partial/chapter.txt")
+    _ = try directory.write("a draft", to: "draft.partial")
+    for name in ["thesis", "draft"] {
+      for option in [[], ["--resume"], ["--overwrite"], ["--resume", "--overwrite"]] {
+        let foreign = try RecallProcess.run(arguments + [directory(name)] + option)
+        #expect(foreign.code == 73, "\(name) \(option)")
+        for word in [directory("\(name).partial"), "Move it away"] {
+          #expect(foreign.diagnostics.contains(word), "\(word): \(foreign.diagnostics)")
+        }
+      }
+    }
+    #expect(try String(contentsOfFile: directory("thesis.partial/chapter.txt"), encoding: .utf8) == "chapter 1")
+    #expect(try String(contentsOfFile: directory("draft.partial"), encoding: .utf8) == "a draft")
+
     // Not even with --overwrite may an input be replaced.
     let input = try directory.copy(of: Fixtures.sibling("third"), as: "input")
     let untouched = listing(of: input)
@@ -286,6 +302,22 @@ import Testing
     let outcome = try RecallProcess.run(weigh)
     #expect(outcome.code == 65)
     #expect(outcome.diagnostics.contains("pooling"))
+    let others = try directory.write("{\"input_ids\": [1, 2]}\n{\"input_ids\": [3]}\n", to: "others.jsonl")
+    for (samples, more, word) in [
+      (others, [String](), "samples"), (Fixtures.siblingSamples, ["--max-tokens", "3"], "max"),
+    ] {
+      let extract = try RecallProcess.run(
+        [
+          "extract", "--model", Fixtures.sibling("second"), "--samples", samples, "--overwrite", "--output",
+          directory("second.safetensors"),
+        ] + more)
+      #expect(extract.code == 0, "\(extract.diagnostics)")
+      let outcome = try RecallProcess.run(weigh)
+      #expect(outcome.code == 65)
+      for word in [word, Fixtures.sibling("first"), Fixtures.sibling("second")] {
+        #expect(outcome.diagnostics.contains(word), "\(word): \(outcome.diagnostics)")
+      }
+    }
     let wrong = try RecallProcess.run(
       [
         "weigh", "--model", "\(Fixtures.sibling("first"))/model.safetensors", "--model", directory("first.safetensors"),

@@ -64,6 +64,23 @@ import Testing
     #expect(!sameTensors("plain", "warm"))
   }
 
+  @Test("a method that asks for no hidden states is a job among the others, and gives the bytes of its merge")
+  func withoutStates() throws {
+    let weights = [("first", 0.25), ("second", 0.75)]
+    let models = weights.map { "{\"path\": \"\(Fixtures.sibling($0.0))\", \"weight\": \($0.1)}" }
+    let linear = """
+      "method": "linear", "models": [\(models.joined(separator: ", "))], "anchor": null, "samples": null, "typical": null
+      """
+    let outcome = try run([defaults, job("recall"), job("linear", linear)])
+    #expect(outcome.code == 0, "\(outcome.diagnostics)")
+    #expect(try extracts(line: 3) == ["computed": 0, "reused": 0])
+    let single = try RecallProcess.run(
+      ["merge", "--method", "linear", "--output", directory("single")]
+        + weights.flatMap { ["--model", Fixtures.sibling($0.0), "--weight", "\($0.1)"] })
+    #expect(single.code == 0, "\(single.diagnostics)")
+    #expect(sameTensors("linear", "single") && !sameTensors("linear", "recall"))
+  }
+
   @Test("one failing job stops no other, the exit code tells, and a rerun goes on")
   func failures() throws {
     let lines = [

@@ -39,10 +39,17 @@ import Testing
 
   /// Replaces text in the recall.json of a merge.
   private func edit(_ name: String, _ old: String, _ new: String) throws {
+    try edit(name) { text in
+      try #require(text.contains(old), "recall.json has \(old)")
+      text = text.replacingOccurrences(of: old, with: new)
+    }
+  }
+
+  private func edit(_ name: String, _ change: (inout String) throws -> Void) throws {
     let path = directory("\(name)/recall.json")
-    let text = try String(contentsOfFile: path, encoding: .utf8)
-    try #require(text.contains(old), "recall.json has \(old)")
-    try Data(text.replacingOccurrences(of: old, with: new).utf8).write(to: URL(fileURLWithPath: path))
+    var text = try String(contentsOfFile: path, encoding: .utf8)
+    try change(&text)
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
   }
 
   @Test("a merge of merges lists every earlier merge once, oldest first, with its samples and weights")
@@ -137,5 +144,105 @@ import Testing
     try FileManager.default.removeItem(atPath: directory("one/recall.json"))
     #expect(try join(directory("one"), with: Fixtures.sibling("third"), as: "out").code == 0)
     #expect(try lineage("out").isEmpty)
+  }
+
+  // MARK: verify
+
+  /// Expects that a merge is found unsound for what the words say, and is sound again with its own recall.json.
+  private func expectFinding(
+    _ name: String, naming words: [String], sourceLocation: SourceLocation = #_sourceLocation,
+    after change: (inout String) throws -> Void
+  ) throws {
+    let path = directory("\(name)/recall.json")
+    let original = try Data(contentsOf: URL(fileURLWithPath: path))
+    try edit(name, change)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) != original, sourceLocation: sourceLocation)
+    let outcome = try RecallProcess.run(["verify", directory(name), "--progress", "none"])
+    #expect(outcome.code == 65, sourceLocation: sourceLocation)
+    for word in words + [directory(name)] {
+      #expect(outcome.output.contains(word), "\(word): \(outcome.output)", sourceLocation: sourceLocation)
+    }
+    try original.write(to: URL(fileURLWithPath: path))
+    let restored = try RecallProcess.run(["verify", directory(name), "--progress", "none"])
+    #expect(restored.code == 0, "\(restored.output)", sourceLocation: sourceLocation)
+  }
+
+  @Test("verify names a lineage that was edited, is missing, or leads nowhere")
+  func verifiedLineage() throws {
+    try chain()
+    let earlier = "lineage of \(directory("one"))"
+    try expectFinding("two", naming: [earlier, "sealed"]) { text in
+      let lineage = try #require(text.range(of: "\"lineage\": ["))
+      let seed = try #require(text.range(of: "\"seed\": 0", range: lineage.upperBound..<text.endIndex))
+      text.replaceSubrange(seed, with: "\"seed\": 1")
+    }
+    // A weight of the earlier merge, so that those of its layer still sum to 1 but are others.
+    try expectFinding("two", naming: [earlier, "sealed"]) { text in
+      let lineage = try #require(text.range(of: "\"lineage\": ["))
+      let weights = try #require(text.range(of: "\"weights\": [", range: lineage.upperBound..<text.endIndex))
+      let end = try #require(text.range(of: "]", range: weights.upperBound..<text.endIndex))
+      text.replaceSubrange(weights.upperBound..<end.lowerBound, with: "0.5, 0.5")
+    }
+    try expectFinding("two", naming: ["recall.json", "\"lineage\"", "no such key"]) { text in
+      text = text.replacingOccurrences(of: "\"lineage\":", with: "\"descent\":")
+    }
+    try expectFinding("two", naming: ["recall.json", "sealed"]) { text in
+      let lineage = try #require(text.range(of: "\"lineage\": ["))
+      let end = try #require(text.range(of: "\n  ],", range: lineage.upperBound..<text.endIndex))
+      text.removeSubrange(lineage.upperBound..<text.index(after: end.lowerBound))
+    }
+    // What the merge was made of is no longer what the lineage leads to.
+    let digest = try #require(try report("one")["digest"] as? String)
+    try expectFinding("two", naming: ["merges that lead to the models", directory("one")]) { text in
+      let models = try #require(text.range(of: "\"digest\": \"\(digest)\""))
+      text.replaceSubrange(models, with: "\"digest\": \"\(String(digest.reversed()))\"")
+    }
+  }
+
+  @Test("verify names weights that do not sum to 1, digests that are not those of the files, and other edits")
+  func verifiedReport() throws {
+    try chain()
+    try expectFinding("two", naming: ["weights of layer embedding that sum to 1"]) { text in
+      let weights = try #require(text.range(of: "\"weights\": ["))
+      let end = try #require(text.range(of: "]", range: weights.upperBound..<text.endIndex))
+      text.replaceSubrange(weights.upperBound..<end.lowerBound, with: "0.5, 0.6")
+    }
+    let own = try #require(try report("two")["digest"] as? String)
+    let other = String(own.reversed())
+    try expectFinding("two", naming: ["its tensors have another digest", other]) { text in
+      text = text.replacingOccurrences(of: own, with: other)
+    }
+    let files = try #require(try report("two")["files"] as? [[String: Any]])
+    for name in ["model.safetensors", "tokenizer.json", "recall.html"] {
+      let digest = try #require(files.first { $0["name"] as? String == name }?["digest"] as? String)
+      let changed = String(digest.reversed())
+      try expectFinding("two", naming: [directory("two/\(name)"), changed]) { text in
+        text = text.replacingOccurrences(of: digest, with: changed)
+      }
+    }
+    try expectFinding("two", naming: ["recall.json", "sealed"]) { text in
+      text = text.replacingOccurrences(of: "\"temperature\": 1.0", with: "\"temperature\": 2.0")
+    }
+    try expectFinding("two", naming: ["recall.json"]) { $0 = String($0.dropLast(40)) }
+  }
+
+  @Test("verify names the files that changed since the merge, and says it to programs")
+  func verifiedFiles() throws {
+    try chain()
+    let weights = URL(fileURLWithPath: directory("two/model.safetensors"))
+    var data = try Data(contentsOf: weights)
+    data[data.count - 2] ^= 1
+    try data.write(to: weights)
+    _ = try directory.write("another card", to: "two/README.md")
+    try FileManager.default.removeItem(atPath: directory("two/tokenizer_config.json"))
+    let outcome = try RecallProcess.run(["verify", directory("two"), "--json", "--progress", "none"])
+    #expect(outcome.code == 65 && outcome.diagnostics.contains("findings"), "\(outcome.diagnostics)")
+    let document = try #require(try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+    #expect(document["sound"] as? Bool == false)
+    let subjects = try #require(document["findings"] as? [[String: String]]).compactMap { $0["subject"] }
+    for name in ["/model.safetensors", "", "/README.md", "/tokenizer_config.json"] {
+      #expect(subjects.contains(directory("two") + name), "\(name): \(subjects)")
+    }
+    #expect(subjects.count == 4)
   }
 }

@@ -4,8 +4,8 @@
 
 Every OUT must load with transformers without a missing or an unexpected key, write a few tokens, and hold in every tensor the
 weighted sum that its own recall.json promises, to one rounding of the stored type. The inputs are read from the paths in
-recall.json; `--model` names where they lie now, matched by path or else by directory name. Prints one line per OUT; the
-exit status is 1 on any failure, and standard error says which.
+recall.json; `--model` names where they lie now, matched by path or else by directory name. What an adapter makes of its base
+is asked of PEFT, in float64. Prints one line per OUT; the exit status is 1 on any failure, and standard error says which.
 
 Needs what requirements.txt beside this file pins.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -25,6 +26,8 @@ FLOAT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HEAD = "lm_head.weight"
 EMBEDDING = "model.embed_tokens.weight"
 BLOCK = re.compile(r"model\.layers\.(\d+)\.")
+# The entry of recall.json for methods that know no layers.
+WHOLE = "all"
 
 
 class Checkpoint:
@@ -47,6 +50,51 @@ class Checkpoint:
     def tensor(self, name: str) -> torch.Tensor:
         with safe_open(self.files[name], "pt") as file:
             return file.get_tensor(name)
+
+    def error(self, name: str) -> torch.Tensor | float:
+        """How far what was merged may be from `tensor`: nothing, it is read as it is stored."""
+        return 0.0
+
+    @property
+    def stored(self) -> "Checkpoint":
+        """Where files and tensors that are not merged come from."""
+        return self
+
+
+class AdaptedModel:
+    """A base with a LoRA adapter, merged by PEFT in float64 so that nothing is rounded before the judge looks."""
+
+    def __init__(self, adapter: Path, base: Path) -> None:
+        self.stored = Checkpoint(base)
+        model = self.load(adapter, base)
+        configuration = model.peft_config["default"]
+        self.rank = max([configuration.r, *configuration.rank_pattern.values()])
+        self.tensors = model.merge_and_unload().state_dict()
+        # |W| + |s| |B| |A|: what the errors of the sum in float32 are in proportion to.
+        model = self.load(adapter, base)
+        for parameter in model.parameters():
+            parameter.data.abs_()
+        self.sizes = model.merge_and_unload().state_dict()
+
+    @staticmethod
+    def load(adapter: Path, base: Path) -> PeftModel:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float64)
+        return PeftModel.from_pretrained(model, adapter).to(torch.float64)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self.tensors[name]
+
+    def error(self, name: str) -> torch.Tensor | float:
+        """An adapted tensor is summed in float32 and rounded once, to the type of its base, before it is merged."""
+        tensor = self.tensors[name]
+        original = self.stored.tensor(name if name in self.stored else EMBEDDING)
+        # A rounding for each of the products and sums, for s, and for the sum with W.
+        summed = (2 * self.rank + 2) * 2.0**-24 * self.sizes[name]
+        error = summed + half_unit(tensor.abs() + summed, original.dtype)
+        return torch.where(tensor == original.double(), torch.zeros_like(tensor), error)
 
 
 class Judge:
@@ -137,15 +185,11 @@ class Judge:
             return f"method {method}"
         if not report.get("layers"):
             return "recall.json lists no layers"
-        for model in report["models"]:
-            directory = self.locate(model["path"])
-            if (directory / "adapter_config.json").exists():
-                return f"{directory} is an adapter"
         return None
 
     def judge_weighted_sums(self, report: dict[str, Any]) -> None:
         recipe = report.get("recipe", {})
-        models = [Checkpoint(self.locate(model["path"])) for model in report["models"]]
+        models = [self.open(model) for model in report["models"]]
         weights = {layer["name"]: layer["weights"] for layer in report["layers"]}
         scale = float(recipe.get("scale") or 1)
         base = Checkpoint(self.locate(recipe["base"])) if recipe.get("base") and scale != 1 else None
@@ -163,13 +207,16 @@ class Judge:
                 self.require(torch.equal(actual, keeper.tensor(name)), f"{name} is listed as copied and differs")
                 continue
             merged += 1
-            layer = self.layer(name)
+            layer = WHOLE if WHOLE in weights else self.layer(name)
             if layer is None or layer not in weights:
                 self.failures.append(f"{name} is neither copied nor in a layer of recall.json")
                 continue
-            members = [model.tensor(self.stored_name(model, name)) for model in models]
+            names = [self.stored_name(model, name) for model in models]
+            members = [model.tensor(name) for model, name in zip(models, names)]
+            row = weights[layer]
+            unsure = sum(abs(weight) * model.error(name) for weight, model, name in zip(row, models, names))
             origin = base.tensor(self.stored_name(base, name)) if base else None
-            self.judge_tensor(name, actual, members, weights[layer], origin, scale)
+            self.judge_tensor(name, actual, members, row, unsure, origin, scale)
         lost = [name for name in keeper.files if name not in self.checkpoint]
         self.require(not lost, f"tensors of {keeper.directory} are missing: {lost}")
         stated = report["tensors"].get("merged")
@@ -182,13 +229,14 @@ class Judge:
         actual: torch.Tensor,
         members: list[torch.Tensor],
         weights: list[float],
+        unsure: torch.Tensor | float,
         base: torch.Tensor | None,
         scale: float,
     ) -> None:
         """Compare with the sum in float64.
 
         Allowed are half a unit in the last place of the stored type, for the one rounding, and half a unit of float32 per
-        step of the accumulation, in proportion to the terms that it adds up.
+        step of the accumulation, in proportion to the terms that it adds up; and what the members themselves are `unsure` by.
         """
         if actual.dtype not in FLOAT_TYPES or any(member.shape != actual.shape for member in members):
             self.failures.append(f"{name} has the type {actual.dtype} or a shape unlike its inputs")
@@ -203,9 +251,10 @@ class Judge:
             size = scale * (size + origin.abs()) + origin.abs()
             steps += 3
         # A weight that recall.json rounds to float32 has an error of its own, hence one step more.
-        accumulation = (steps + 1) * 2.0**-24 * size + 2.0**-149
+        slack = (steps + 1) * 2.0**-24 * size + 2.0**-149 + scale * unsure
         error = (actual.double() - expected).abs()
-        wrong = ~(error <= half_unit(expected, actual.dtype) * (1 + 2.0**-8) + accumulation)
+        # What was rounded lies within the slack, where units may be larger already.
+        wrong = ~(error <= half_unit(expected.abs() + slack, actual.dtype) + slack)
         if wrong.any():
             worst = error.nan_to_num(nan=float("inf")).max().item()
             self.failures.append(f"{name}: {int(wrong.sum())} of {wrong.numel()} elements differ, by up to {worst:.3g}")
@@ -219,17 +268,22 @@ class Judge:
             return "embedding"
         return "head" if name in ("model.norm.weight", HEAD) else None
 
-    def stored_name(self, model: Checkpoint, name: str) -> str:
+    def open(self, model: dict[str, Any]) -> Checkpoint | AdaptedModel:
+        directory = self.locate(model["path"])
+        base = model.get("base")
+        return AdaptedModel(directory, self.locate(base["path"])) if base else Checkpoint(directory)
+
+    def stored_name(self, model: Checkpoint | AdaptedModel, name: str) -> str:
         """A model that does not store its tied head has it in the embedding."""
         return EMBEDDING if name == HEAD and self.tied and name not in model else name
 
-    def keeper(self, report: dict[str, Any], models: list[Checkpoint]) -> Checkpoint:
+    def keeper(self, report: dict[str, Any], models: list[Checkpoint | AdaptedModel]) -> Checkpoint:
         """The model whose layout the output has: the anchor, else the base, else the first."""
         for model, checkpoint in zip(report["models"], models):
             if model.get("anchor"):
-                return checkpoint
+                return checkpoint.stored
         base = report.get("recipe", {}).get("base")
-        return Checkpoint(self.locate(base)) if base else models[0]
+        return Checkpoint(self.locate(base)) if base else models[0].stored
 
     def locate(self, stated: str) -> Path:
         for path in self.moved:

@@ -255,6 +255,11 @@ extension PartialDirectory {
   /// - Returns: Whether there is one, and it is taken up.
   private static func prepare(_ path: String, plan: OutputPlan, leftover: Leftover) throws(Failure) -> Bool {
     guard PathKind(path) != .nothing else { return false }
+    guard try isLeftover(path) else {
+      throw Failure(
+        .cannotCreate, operation: operation, subject: path, expected: "nothing, or what an earlier run left",
+        got: "something else", advice: "Move it away or choose another output; not even --overwrite removes it.")
+    }
     var got = "one"
     var advice = "It holds an unfinished output. Go on with --resume, or start afresh with --overwrite."
     if leftover == .resumed || leftover == .resumedOrDiscarded {
@@ -282,10 +287,17 @@ extension PartialDirectory {
     let planPath = "\(path)/\(planName)"
     guard PathKind(planPath) == .nothing else { return plan.difference(from: try OutputPlan(reading: planPath)) }
     // A process may have been stopped before it could write the plan, and then wrote nothing else.
-    guard PathKind(path) == .directory, try fileNames(in: path).allSatisfy(isBookkeeping) else {
-      return "it has no plan (\(planName))"
-    }
-    return nil
+    return try fileNames(in: path).allSatisfy(isBookkeeping) ? nil : "it has no plan (\(planName))"
+  }
+
+  /// Whether what bears the name of a leftover can be one: a plan with files, the bookkeeping alone when the run was stopped
+  /// before its plan, or the model that a finished output has replaced.
+  private static func isLeftover(_ path: String) throws(Failure) -> Bool {
+    guard PathKind(path) == .directory else { return false }
+    let names = try fileNames(in: path)
+    guard !names.contains(where: { PathKind("\(path)/\($0)") == .directory }) else { return false }
+    if names.contains(planName) || names.allSatisfy(isBookkeeping) { return true }
+    return try holdsModel(path)
   }
 
   /// - Returns: Whether this process created the directory and not another that writes a part of the same output.

@@ -5,7 +5,7 @@ import Diagnostics
 /// A merge that takes typical samples and hidden states from a cache, and leaves there what it had to compute.
 ///
 /// It runs the stages, so its output has the bytes of the merge in one pass. A merge whose samples and models are in the
-/// cache costs no forward pass: it weighs and fuses.
+/// cache costs no forward pass: it weighs and fuses. Methods that ask for no hidden states merge as they do without a cache.
 public struct CachedMerge {
   /// How many of the models' hidden states came from where.
   public struct Extracts: Sendable, Equatable {
@@ -49,6 +49,12 @@ public struct CachedMerge {
   /// - Returns: Where the hidden states came from.
   /// - Throws: `Failure` or `DeviceError`; then nothing new stands under the name of the output.
   public func merge(into output: String, from source: String, stop: StopRequest = StopRequest()) throws -> Extracts {
+    let method = try MergeMethods.named(recipe.method)
+    guard method is RecallMethod else {
+      let target = MergeTarget(output, resume: true, stop: stop)
+      _ = try method.merge(recipe, into: target, memoryBudget: memoryBudget, on: backend, progress: progress)
+      return Extracts()
+    }
     let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend)
     let samples = try typicalSamples(plan)
     var extracts = Extracts()
