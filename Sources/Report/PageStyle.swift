@@ -77,7 +77,8 @@ enum PageStyle {
     ol.history{padding-left:22px;display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:20px 40px}
     .history ul{list-style:none;margin:6px 0;padding:0;font-size:14px}
     .history ul li{display:flex;gap:8px;align-items:center;overflow-wrap:anywhere}
-    .history ul span{font-variant-numeric:tabular-nums}
+    .history ul span{flex:none;font-variant-numeric:tabular-nums}
+    .history ul bdi{min-width:0}
     .bar{flex:none;width:72px;height:10px;background:var(--panel);border:1px solid var(--line)}
     .bar i{display:block;height:100%;background:var(--m0)}
     summary{cursor:pointer;font-size:18px;font-weight:600;padding:4px 0}

@@ -5,7 +5,7 @@ import Diagnostics
 /// A merge that takes typical samples and hidden states from a cache, and leaves there what it had to compute.
 ///
 /// It runs the stages, so its output has the bytes of the merge in one pass. A merge whose samples and models are in the
-/// cache costs no forward pass: it weighs and fuses. Methods that ask for no hidden states merge as they do without a cache.
+/// cache costs no forward pass: it weighs and fuses. Other methods than RECALL merge as they do without a cache.
 public struct CachedMerge {
   /// How many of the models' hidden states came from where.
   public struct Extracts: Sendable, Equatable {
