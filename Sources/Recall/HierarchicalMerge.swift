@@ -14,7 +14,7 @@ public struct HierarchicalMerge {
   private let recipe: MergeRecipe
   private let backend: any ComputeBackend
   private let memoryBudget: Int?
-  private let aligns: Bool
+  private let solution: MapSolution?
   private let progress: MergeProgress
 
   /// Prepares a merge.
@@ -22,16 +22,16 @@ public struct HierarchicalMerge {
   /// - Parameters:
   ///   - recipe: What decides the result.
   ///   - memoryBudget: The most bytes of memory to use; `nil` for a small default.
-  ///   - aligns: Whether the linear maps are solved for instead of fused.
+  ///   - solution: What the linear maps are solved for; `nil` where they are fused like all else.
   ///   - backend: The device.
   ///   - progress: Who watches.
   public init(
-    _ recipe: MergeRecipe, memoryBudget: Int? = nil, aligns: Bool = false, on backend: any ComputeBackend,
+    _ recipe: MergeRecipe, memoryBudget: Int? = nil, solution: MapSolution? = nil, on backend: any ComputeBackend,
     progress: MergeProgress = .unwatched
   ) {
     self.recipe = recipe
     self.memoryBudget = memoryBudget
-    self.aligns = aligns
+    self.solution = solution
     self.backend = backend
     self.progress = progress
   }
@@ -50,7 +50,7 @@ public struct HierarchicalMerge {
   public func merge(
     into output: String, overwrite: Bool, resume: Bool = false, stop: StopRequest = StopRequest()
   ) throws -> MergeOutcome {
-    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, aligns: aligns, on: backend)
+    let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: solution, on: backend)
     try requireDeviceMemory(plan.memory.deviceByteCount(stateBudget: plan.stateBudget), on: backend.device)
     if resume, let report = try plan.finishedReport(at: output, overwrite: overwrite) {
       return MergeOutcome(report: report, state: .finishedBefore)
@@ -391,8 +391,9 @@ public struct HierarchicalMerge {
     _ plan: MergePlan, own: [OwnSamples], decisions: MergeDecisions, scratchDirectory: String
   ) throws -> TypicalSamples {
     let inputs = plan.inputs
-    let isJoined = plan.alignment != nil && recipe.samples == nil
-    let pool = isJoined ? Pool(joining: own.map(\.pool), recipe: recipe) : plan.pool
+    let pool =
+      recipe.samples == nil
+      ? plan.alignment?.sharedPool(of: own.map(\.pool), recipe: recipe) ?? plan.pool : plan.pool
     if let known = decisions.typicalSamples(of: pool) { return known }
     guard !pool.samples.isEmpty else {
       return TypicalSamples(
@@ -465,7 +466,7 @@ public struct HierarchicalMerge {
     let owned = own.map { (model: $0.path, samples: $0.pool.samples.map(\.sample)) }
     return MergeReport(
       recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json,
-      models: try inputs.merged(), samples: (aligns && recipe.samples == nil ? [] : shared) + owned, layers: layers,
+      models: try inputs.merged(), samples: (recipe.samples == nil ? [] : shared) + owned, layers: layers,
       lineage: inputs.lineage)
   }
 

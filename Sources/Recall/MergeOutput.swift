@@ -66,6 +66,34 @@ struct MergeOutput {
     return .object(Seal.sealing(json))
   }
 
+  /// How the model came about, in a sentence or two.
+  private func origin(_ report: MergeReport) -> String {
+    let samples = report.typicalSamples.count
+    let recall = """
+      Made with Recall: layer by layer, the models below were compared on \(samples) typical samples
+      with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
+      """
+    switch report.recipe["method"]?.string {
+    case AlignedRecallMethod().name where samples == 0:
+      return """
+        Made with Recall: every linear map was solved for, so that it computes what each model below computes in the
+        directions that the model's training changed; all else is their mean.
+        """
+    case AlignedRecallMethod().name:
+      return """
+        \(recall)
+        Every linear map was then solved for, so that it computes what each model computes, on the model's own samples
+        and in the directions that its training changed.
+        """
+    case RegressionMeanMethod().name:
+      return """
+        Made with Recall: every linear map is the one nearest to those of the models below on their own \(samples)
+        typical samples (RegMean, arXiv 2212.09849); all else is their mean.
+        """
+    default: return recall
+    }
+  }
+
   /// The front matter that model hubs read, what was merged, and the weights.
   private func modelCard(_ report: MergeReport) -> String {
     let names = report.models.map { model in
@@ -87,8 +115,7 @@ struct MergeOutput {
 
       # A merged model
 
-      Made with Recall: layer by layer, the models below were compared on \(report.typicalSamples.count) typical samples
-      with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
+      \(origin(report))
       `recall.json` holds the recipe, the samples and all figures; `recall.html` shows them.
 
       \(names.joined(separator: "\n"))

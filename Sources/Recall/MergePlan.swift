@@ -30,20 +30,23 @@ public struct MergePlan: Sendable {
   ///   - recipe: What is to be merged how.
   ///   - memoryBudget: The most memory to use, if it is bounded.
   ///   - output: Where the output will be, if that is known.
-  ///   - aligns: Whether the linear maps are solved for.
+  ///   - solution: What the linear maps are solved for; `nil` where they are fused.
   ///   - backend: The device.
   /// - Throws: `Failure`, the same as the merge would.
   public init(
-    _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, aligns: Bool = false, on backend: any ComputeBackend
+    _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, solution: MapSolution? = nil,
+    on backend: any ComputeBackend
   ) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
-    inputs = try MergeModels(recipe, selects: !aligns, usesBase: aligns)
+    inputs = try MergeModels(recipe, selects: solution == nil, usesBase: solution == .aligned)
     let origin = inputs.origin(scale: recipe.scale)
     fusion = try FusionPlan(
       models: inputs.models + (origin == nil ? [] : inputs.companions), origin: origin, reference: inputs.reference,
       elementType: recipe.elementType)
-    alignment = aligns ? try AlignmentPlan(recipe, inputs: inputs) : nil
+    alignment = try solution.map { [inputs] solution throws(Failure) in
+      try AlignmentPlan(recipe, inputs: inputs, solution: solution)
+    }
     if let output {
       let paths =
         (inputs.models + [inputs.reference]).map(\.path) + [recipe.samples, recipe.base].compactMap { $0 }
@@ -51,7 +54,7 @@ public struct MergePlan: Sendable {
       try MergeModels.checkOutput(output, isApartFrom: paths)
     }
     if let alignment, recipe.samples == nil {
-      pool = Pool(joining: alignment.allPools, recipe: recipe)
+      pool = alignment.sharedPool(of: alignment.pools.compactMap { $0 }, recipe: recipe)
       let isNamed = recipe.anchor != nil || recipe.base != nil || recipe.typicalFrom != nil
       guard pool.samples.isEmpty || isNamed else { throw MergeModels.noSelector() }
     } else {
@@ -69,7 +72,7 @@ public struct MergePlan: Sendable {
   /// The plan for people.
   public var text: String {
     let configuration = inputs.reference.configuration
-    let selection = isSelected ? 0 : inputs.reference.blockByteCount
+    let selection = passes.reduce(0) { $0 + $1.blockByteCount }
     let models = inputs.models.enumerated().map { index, model in
       "  \(model.path)\(index == inputs.anchor ? "  (anchor)" : "")"
     }
@@ -81,7 +84,7 @@ public struct MergePlan: Sendable {
       layout, types, configuration and tokenizer from: \(inputs.reference.path)
       architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
       \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
-      samples: \(samples) with \(tokens) tokens, \(isSelected ? "selected before" : "\(recipe.typical) to be selected")
+      \(sampleLines.joined(separator: "\n"))
       to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)
       to write: \(byteText(fusion.outputByteCount))
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
@@ -90,6 +93,40 @@ public struct MergePlan: Sendable {
       tensors:
       \(groups.joined(separator: "\n"))
       """
+  }
+
+  /// The models that run over a pool so that typical samples are selected, or their distances known.
+  private var passes: [Model] {
+    let own = zip(inputs.models, alignment?.pools ?? []).compactMap { model, pool in
+      pool.flatMap { $0.isTypical ? nil : model }
+    }
+    return (isSelected || samples == 0 ? [] : [inputs.reference]) + own
+  }
+
+  /// What is compared and fitted to.
+  private var sampleLines: [String] {
+    let selection = isSelected ? "selected before" : "\(recipe.typical) to be selected"
+    guard let alignment else { return ["samples: \(samples) with \(tokens) tokens, \(selection)"] }
+    let shared =
+      recipe.samples == nil
+      ? (samples == 0 ? "none; all models weigh the same" : "the typical ones of all models")
+      : "\(samples) with \(tokens) tokens, \(selection)"
+    let own = zip(inputs.models, alignment.pools).enumerated().map { index, entry -> String in
+      let (model, pool) = entry
+      let what: String
+      switch pool {
+      case let pool?:
+        let chosen = pool.isTypical ? "all typical" : "\(recipe.typical) to be selected"
+        what = "\(pool.samples.count) of \(pool.file.path), \(chosen)"
+      case nil where alignment.anchorTakesSharedSamples && index == inputs.anchor: what = "those of all models"
+      case nil: what = "none"
+      }
+      return "  \(model.path): \(what)"
+    }
+    return [
+      "linear maps: solved for, \(alignment.ruleText)", "samples that models are compared on: \(shared)",
+      "samples of their own:",
+    ] + own
   }
 
   /// One line per group of tensors with the rule that holds for it.
@@ -103,12 +140,17 @@ public struct MergePlan: Sendable {
     func names(_ tensors: [PlannedTensor]) -> String { tensors.map(\.layout.name).joined(separator: ", ") }
     let embedding = fusion.tensors(of: .embedding)
     let head = fusion.tensors(of: .head)
+    let headRule =
+      alignment == nil || inputs.reference.configuration.tiesHead
+      ? "fused with the weights of head" : "the head solved for, the norm fused with the weights of head"
     return [
       line("embedding", embedding, "fused with the weights of embedding: \(names(embedding))"),
       line(
         "block.0 to block.\(blocks.count - 1)", blocks.flatMap(fusion.tensors(of:)),
-        "each fused with the weights of its block"),
-      line("head", head, "fused with the weights of head: \(names(head))"),
+        alignment == nil
+          ? "each fused with the weights of its block"
+          : "linear maps solved for, all else fused with the weights of its block"),
+      line("head", head, "\(headRule): \(names(head))"),
     ]
       + fusion.copied.map { tensor in
         guard case .copied(let reason) = tensor.rule else { return "" }

@@ -179,7 +179,7 @@ enum RecipeOptions {
     guard recipe.samplesOfModels.isEmpty || method.recipeKeys.contains("samplesFor") else {
       throw Failure(
         .usage, operation: "merge", subject: samplesFor.name, expected: "an option of --method \(method.name)",
-        got: "one that it has no use for", advice: "Leave it out, or choose --method recall-align.")
+        got: "one that it has no use for", advice: "Leave it out, or choose --method recall-align or regmean.")
     }
     let all =
       [anchor, base, scale, shallowScale, deepScale, typicalFrom] + selection + aligning + weighing + [normalize]

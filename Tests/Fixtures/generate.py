@@ -12,7 +12,8 @@
 # ///
 """Make every fixture beside this file again.
 
-    python Tests/Fixtures/generate.py [checkpoints representations evaluation siblings method fusion clustering adapters]
+    python Tests/Fixtures/generate.py [checkpoints representations evaluation siblings method fusion clustering adapters
+                                      alignment]
 
 Without arguments all of them. Everything is seeded; with the versions above a second run writes the same bytes, but for
 the last bits of the representations, which depend on the kind of processor.
@@ -25,6 +26,7 @@ FIXTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(FIXTURES / "generator"))
 
 import adapters  # noqa: E402
+import alignment  # noqa: E402
 import checkpoints  # noqa: E402
 import clustering  # noqa: E402
 import evaluation  # noqa: E402
@@ -42,6 +44,7 @@ PARTS = {
     "fusion": fusion.write_all,
     "clustering": clustering.write_all,
     "adapters": adapters.write_all,
+    "alignment": alignment.write_all,
 }
 
 

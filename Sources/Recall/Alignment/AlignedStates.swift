@@ -12,7 +12,7 @@ final class AlignedStates {
     let samples: SampleBatches
     /// The stream on its own path.
     let own: Matrix
-    /// The stream through the merged model.
+    /// The stream through the merged model; on the own path, where there is no other.
     let merged: Matrix
   }
 
@@ -29,6 +29,7 @@ final class AlignedStates {
   }
 
   let experts: [Expert]
+  private let hasMergedPath: Bool
   private let own: [DecoderForwardPass]
   private let merged: DecoderForwardPass
   private let ownWorkspace: ForwardWorkspace
@@ -41,22 +42,24 @@ final class AlignedStates {
   ///   - samples: The token identifiers of each model's samples; none for a model without samples.
   ///   - models: The models.
   ///   - reference: The model whose configuration the merged one has.
+  ///   - hasMergedPath: Whether samples run through the merged model as well.
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for them.
   init(
-    _ samples: [[[Int32]]], models: [Model], reference: Model, on backend: any ComputeBackend
+    _ samples: [[[Int32]]], models: [Model], reference: Model, hasMergedPath: Bool,
+    on backend: any ComputeBackend
   ) throws(DeviceError) {
     let width = reference.configuration.hiddenSize
     var experts: [Expert] = []
     for (model, texts) in samples.enumerated() where !texts.isEmpty {
       let batches = try SampleBatches(texts, on: backend)
       let tokens = batches.tokenIdentifiers.count
-      experts.append(
-        Expert(
-          model: model, samples: batches, own: try backend.allocate(rows: tokens, columns: width),
-          merged: try backend.allocate(rows: tokens, columns: width)))
+      let own = try backend.allocate(rows: tokens, columns: width)
+      let merged = hasMergedPath ? try backend.allocate(rows: tokens, columns: width) : own
+      experts.append(Expert(model: model, samples: batches, own: own, merged: merged))
     }
     self.experts = experts
+    self.hasMergedPath = hasMergedPath
     self.backend = backend
     own = models.map { DecoderForwardPass($0.configuration, precision: .full, on: backend) }
     merged = DecoderForwardPass(reference.configuration, precision: .full, on: backend)
@@ -92,7 +95,7 @@ final class AlignedStates {
     for expert in experts {
       let tokens = try expert.samples.tokens(amongRows: used, on: backend)
       try backend.embeddingLookup(tokens: tokens, table: rows[expert.model], into: expert.own)
-      try backend.embeddingLookup(tokens: tokens, table: merged, into: expert.merged)
+      if hasMergedPath { try backend.embeddingLookup(tokens: tokens, table: merged, into: expert.merged) }
     }
     try backend.synchronize()
   }
@@ -112,13 +115,15 @@ final class AlignedStates {
     _ body: (_ expert: Expert, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
-      try body(
-        expert,
-        input(
-          of: stage, merged, mergedStates, sequences, block: block, weights: mergedWeights, workspace: mergedWorkspace),
-        input(
-          of: stage, own[expert.model], ownStates, sequences, block: block, weights: weights[expert.model],
-          workspace: ownWorkspace))
+      let ownInput = try input(
+        of: stage, own[expert.model], ownStates, sequences, block: block, weights: weights[expert.model],
+        workspace: ownWorkspace)
+      let mergedInput =
+        hasMergedPath
+        ? try input(
+          of: stage, merged, mergedStates, sequences, block: block, weights: mergedWeights, workspace: mergedWorkspace)
+        : ownInput
+      try body(expert, mergedInput, ownInput)
     }
   }
 
@@ -134,10 +139,11 @@ final class AlignedStates {
     through stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights
   ) throws(DeviceError) {
     try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
-      for (forward, states, weights, workspace) in [
-        (merged, mergedStates, mergedWeights, mergedWorkspace),
+      let paths = [
         (own[expert.model], ownStates, weights[expert.model], ownWorkspace),
-      ] {
+        (merged, mergedStates, mergedWeights, mergedWorkspace),
+      ]
+      for (forward, states, weights, workspace) in paths.prefix(hasMergedPath ? 2 : 1) {
         let input = try input(
           of: stage, forward, states, sequences, block: block, weights: weights, workspace: workspace)
         if stage == .heads {
@@ -159,7 +165,7 @@ final class AlignedStates {
       let (mergedInput, ownInput) = (
         try mergedWorkspace.normed.rows(rows), try ownWorkspace.normed.rows(rows)
       )
-      try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput)
+      if hasMergedPath { try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput) }
       try own[expert.model].normalise(ownStates, gain: gains[expert.model], into: ownInput)
       try body(expert, mergedInput, ownInput)
     }

@@ -5,6 +5,8 @@ import Foundation
 
 /// What a merge that solves for its linear maps needs beside the models, found before it starts.
 public struct AlignmentPlan: Sendable {
+  /// What the maps are solved for.
+  let solution: MapSolution
   /// How much every part counts.
   let rule: AlignmentRule
   /// The base, where it is not one of the models.
@@ -19,9 +21,11 @@ public struct AlignmentPlan: Sendable {
   /// - Parameters:
   ///   - recipe: The recipe.
   ///   - inputs: Its models.
+  ///   - solution: What the maps are solved for.
   /// - Throws: `Failure` for samples of a model that is not merged, and where the samples that the rule needs are missing.
-  init(_ recipe: MergeRecipe, inputs: MergeModels) throws(Failure) {
-    rule = recipe.alignment
+  init(_ recipe: MergeRecipe, inputs: MergeModels, solution: MapSolution) throws(Failure) {
+    self.solution = solution
+    rule = solution == .aligned ? recipe.alignment : AlignmentRule(share: 1, ridge: RegressionMean.ridge)
     let models = inputs.models
     companions = inputs.companions
     let most = WeightedSumLimits.mostInputs - 1 - companions.count
@@ -63,14 +67,27 @@ public struct AlignmentPlan: Sendable {
     let missing = inputs.models.indices.filter { !hasSamples($0, anchor: inputs.anchor) }
     guard rule.share > 0, rule.share == 1 ? !missing.isEmpty : missing.count == inputs.models.count else { return }
     throw Failure(
-      .usage, operation: "align the layers", subject: "--samples-for",
-      expected: rule.share == 1 ? "samples of every model with --align-share 1" : "samples of at least one model",
+      .usage, operation: "solve for the linear maps", subject: "--samples-for",
+      expected: "samples of \(rule.share == 1 ? "every" : "at least one") model",
       got: rule.share == 1 ? "none for \(inputs.models[missing[0]].path)" : "none",
-      advice: "Give --samples-for MODEL=FILE, or --align-share 0, which needs no samples.")
+      advice: solution == .aligned
+        ? "Give --samples-for MODEL=FILE, or --align-share 0, which needs no samples."
+        : "Give --samples-for MODEL=FILE.")
   }
 
-  /// The pools, for models that have one.
-  var allPools: [Pool] { pools.compactMap { $0 } }
+  /// The rule in words.
+  var ruleText: String {
+    switch solution {
+    case .aligned: "samples count \(rule.share) against changes of weights, ridge \(rule.ridge)"
+    case .regressionMean: "on each model's own inputs (RegMean)"
+    }
+  }
+
+  /// The pool that all models are compared on where the recipe names none: everything that models bring, where anything is
+  /// compared.
+  func sharedPool(of own: [Pool], recipe: MergeRecipe) -> Pool {
+    Pool(joining: solution == .aligned ? own : [], recipe: recipe)
+  }
 
   /// The lengths in tokens of the samples that may be used, model by model.
   ///
@@ -104,7 +121,8 @@ public struct AlignmentPlan: Sendable {
       let width = parts[0][1]
       let rows = parts.map { AlignmentWorkspace.rows(of: $0[0], inputs: width) }.max() ?? 0
       let rights = parts.reduce(0) { $0 + $1[0] * width }
-      return 4 * ((lengths.joined().isEmpty ? 2 : 3) * width * width + rights + 2 * rows * width + batch * rows)
+      return 4
+        * ((lengths.joined().isEmpty ? 2 : 3) * width * width + rights + 2 * rows * width + batch * (rows + width))
     }
     let groups = LayerAlignment.groups.map { $0.map(configuration.shape(of:)) }
     let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize

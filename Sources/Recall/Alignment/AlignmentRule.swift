@@ -1,5 +1,13 @@
 import JSON
 
+/// What the linear maps of a merge are solved for.
+public enum MapSolution: Sendable {
+  /// To compute in the merged model what each expert computes: `AlignmentRule`.
+  case aligned
+  /// To compute on each expert's own inputs what the expert computes: RegMean.
+  case regressionMean
+}
+
 /// How the linear maps of a merge are solved for, and how much each part of the fit counts.
 ///
 /// Of a map W `[out, in]`, with P the RECALL fusion of the experts' W_i, δ_i what W_i is apart from the base (without one,
@@ -19,6 +27,9 @@ public struct AlignmentRule: Sendable, Equatable {
 
   /// The rule with its defaults.
   public init() {}
+
+  /// A rule from its parts.
+  init(share: Double, ridge: Double) { (self.share, self.ridge) = (share, ridge) }
 
   /// v_i: every token counts once, so that an expert with longer samples counts more.
   func sampleWeight(tokens: Int) -> Double { 1 }

@@ -3,7 +3,7 @@ import Compute
 /// Scratch for solving linear maps, by purpose: each grows to the largest size asked for and is kept.
 final class AlignmentWorkspace {
   enum Purpose: Hashable {
-    /// X ᵀX of the samples, for maps that share their inputs.
+    /// XᵀX of the samples, for maps that share their inputs.
     case gram
     /// A, until it is factored.
     case system
@@ -15,7 +15,9 @@ final class AlignmentWorkspace {
     case rows
     /// As many, beside them.
     case otherRows
-    /// What a batch of tokens puts out.
+    /// How far a batch of tokens has come off an expert's own path.
+    case deviation
+    /// What a batch of tokens lacks in what a map puts out.
     case outputs
   }
 

@@ -7,6 +7,7 @@ import Diagnostics
 /// It follows a `LayerWalk`, whose tensors it uses: the maps of a block are solved in the order of the pass, each on what
 /// reaches it through the maps before it, as they are written.
 final class LayerAlignment {
+  private let solution: MapSolution
   private let rule: AlignmentRule
   private let models: [Model]
   private let companions: [Model]
@@ -35,6 +36,7 @@ final class LayerAlignment {
     _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, samples: [[[Int32]]], fusion: ParameterFusion,
     decisions: MergeDecisions, on backend: any ComputeBackend
   ) throws(DeviceError) {
+    solution = alignment.solution
     rule = alignment.rule
     models = inputs.models
     companions = inputs.companions
@@ -46,7 +48,8 @@ final class LayerAlignment {
     self.backend = backend
     configuration = inputs.reference.configuration
     workspace = AlignmentWorkspace(on: backend)
-    states = try AlignedStates(samples, models: models, reference: inputs.reference, on: backend)
+    states = try AlignedStates(
+      samples, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
   }
 
   /// Solves and writes the maps of a layer, and brings the streams behind it.
@@ -147,12 +150,7 @@ final class LayerAlignment {
     }
     let known = try maps.map { map in try earlier(map) }
     let system = MapSystem(maps, rule: rule, workspace: workspace, on: backend)
-    if known.contains(where: { $0 == nil }) {
-      try inputs { expert, merged, own throws(DeviceError) in
-        let weight = Float(rule.sampleWeight(tokens: expert.samples.tokenIdentifiers.count))
-        try system.add(inputs: merged, ownInputs: own, of: expert.model, weight: weight)
-      }
-    }
+    if known.contains(where: { $0 == nil }) { try gather(inputs, into: system) }
     return try maps.indices.map { number in
       if let known = known[number] { return known }
       let map = maps[number]
@@ -163,6 +161,25 @@ final class LayerAlignment {
       let counts = Array(nonFinite.prefix(plan.models.count)) + nonFinite.suffix(1)
       try fusion.write(map.tensor, out, nonFinite: counts)
       return (try out.asWeights(on: backend), alignment)
+    }
+  }
+
+  /// Takes all samples into a system.
+  private func gather(
+    _ inputs: (_ body: InputBody) throws(DeviceError) -> Void, into system: MapSystem
+  ) throws(DeviceError) {
+    switch solution {
+    case .aligned:
+      try inputs { expert, merged, own throws(DeviceError) in
+        let weight = Float(rule.sampleWeight(tokens: expert.samples.tokenIdentifiers.count))
+        try system.add(inputs: merged, ownInputs: own, of: expert.model, weight: weight)
+      }
+    case .regressionMean:
+      let mean = RegressionMean(system)
+      try inputs { expert, _, own throws(DeviceError) in
+        try mean.add(own, of: expert.model, samples: expert.samples.sampleCount)
+      }
+      try mean.finishExpert()
     }
   }
 

@@ -28,6 +28,9 @@ final class MapSystem {
 
   /// Adds `v XᵀX` to what will be A, and `v Xᵀ(Y − X Pᵀ)` to every right side.
   ///
+  /// What is missing, `Y − X Pᵀ`, is the small difference of two products; it is formed of small differences instead, as
+  /// `(X_own − X) W_iᵀ + X (W_i − P)ᵀ`, and is 0 where nothing is missing.
+  ///
   /// - Parameters:
   ///   - inputs: X, `float32 [tokens, in]`: what reaches the maps in the merged model.
   ///   - ownInputs: What reaches the expert's own maps.
@@ -38,18 +41,44 @@ final class MapSystem {
     let share: Float = hasSamples ? 1 : 0
     let gram = try workspace.matrix(.gram, rows: width, columns: width)
     try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
+    let deviation = try workspace.matrix(.deviation, rows: inputs.rows, columns: width)
+    try backend.weightedSum([ownInputs, inputs], weights: [1, -1], into: deviation, nonFinite: counts(3))
     for (number, map) in maps.enumerated() {
       let right = try right(number)
       for rows in AlignmentWorkspace.pieces(of: map) {
-        let fused = try workspace.matrix(.rows, rows: rows.count, columns: width)
-        try map.form(map.fusion, rows: rows, into: fused, on: backend)
+        let distance = try workspace.matrix(.rows, rows: rows.count, columns: width)
+        try map.form(map.distance(of: expert), rows: rows, into: distance, on: backend)
         let missing = try workspace.matrix(.outputs, rows: inputs.rows, columns: rows.count)
         try backend.multiply(
-          ownInputs, transposed: map.sources[expert].rows(rows), bias: nil, precision: .full, into: missing)
-        try backend.multiply(inputs.block, fused.transposed, scale: -1, keeping: 1, into: missing.block)
+          deviation, transposed: map.sources[expert].rows(rows), bias: nil, precision: .full, into: missing)
+        try backend.multiply(inputs.block, distance.transposed, scale: 1, keeping: 1, into: missing.block)
         try backend.multiply(
           missing.transposed, inputs.block, scale: weight, keeping: share, into: right.rows(rows).block)
       }
+    }
+    hasSamples = true
+  }
+
+  // MARK: The Gram matrix of one expert
+
+  /// Takes inputs into the Gram matrix of the expert at hand: `G = share · G + XᵀX`.
+  func gather(_ inputs: Matrix, keeping share: Float) throws(DeviceError) {
+    let form = try workspace.matrix(.factor, rows: width, columns: width)
+    try backend.multiply(inputs.transposed, inputs.block, scale: 1, keeping: share, into: form.block)
+  }
+
+  /// Adds the matrix that was gathered, with a share of its diagonal once more, to what will be A, and its product with
+  /// `W_i − P` to every right side, both times a weight.
+  func addGathered(of expert: Int, weight: Float, diagonal share: Float) throws(DeviceError) {
+    let form = try workspace.matrix(.factor, rows: width, columns: width)
+    let gram = try workspace.matrix(.gram, rows: width, columns: width)
+    let diagonal = try diagonal(of: form)
+    try backend.weightedSum([diagonal], weights: [share], into: diagonal, nonFinite: counts(2))
+    try backend.add(diagonal, toDiagonalOf: form)
+    let (terms, weights) = hasSamples ? ([gram, form], [1, weight]) : ([form], [weight])
+    try backend.weightedSum(terms, weights: weights, into: gram, nonFinite: counts(terms.count + 1))
+    for (number, map) in maps.enumerated() {
+      try add(form, of: expert, factor: weight, keeping: hasSamples ? 1 : 0, to: right(number), of: map)
     }
     hasSamples = true
   }

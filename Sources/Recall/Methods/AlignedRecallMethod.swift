@@ -17,7 +17,7 @@ public struct AlignedRecallMethod: MergeMethod {
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
   ) throws -> String {
-    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, aligns: true, on: backend).text
+    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: .aligned, on: backend).text
   }
 
   /// Merges layer by layer.
@@ -25,7 +25,7 @@ public struct AlignedRecallMethod: MergeMethod {
     _ recipe: MergeRecipe, into target: MergeTarget, memoryBudget: Int?, on backend: any ComputeBackend,
     progress: MergeProgress
   ) throws -> MergeOutcome {
-    try HierarchicalMerge(recipe, memoryBudget: memoryBudget, aligns: true, on: backend, progress: progress)
+    try HierarchicalMerge(recipe, memoryBudget: memoryBudget, solution: .aligned, on: backend, progress: progress)
       .merge(into: target.output, overwrite: target.overwrite, resume: target.resume, stop: target.stop)
   }
 }

@@ -51,6 +51,7 @@ public enum MergeMethods {
   /// All methods; the first is the default.
   public static let all: [any MergeMethod] = [
     RecallMethod(), AlignedRecallMethod(), LinearMethod(), TaskArithmeticMethod(), LayerIncreasingMethod(),
+    RegressionMeanMethod(),
   ]
 
   /// The name of the default.

@@ -33,6 +33,11 @@ struct FuseStage {
   init(
     _ report: MergeReport, from source: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
   ) throws(Failure) {
+    guard report.layers.allSatisfy(\.alignment.isEmpty) else {
+      throw Failure(
+        .usage, operation: "fuse", subject: source, expected: "weights that all tensors are fused with",
+        got: "a merge that solved for its linear maps", advice: "Merge with recall merge --recipe \(source).")
+    }
     let models = try MergeModels.open(report, from: source, moved: moved, base: recipe.base)
     let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }

@@ -53,7 +53,9 @@ extension MergePlan {
   /// The space that the selection takes beside the output for a while.
   var scratchByteCount: Int {
     let configuration = inputs.reference.configuration
-    return isSelected ? 0 : TypicalSampleSelection.scratchByteCount(configuration, samples: samples)
+    let own = (alignment?.pools ?? []).compactMap { $0 }.filter { !$0.isTypical }.map(\.samples.count)
+    return ((isSelected ? [] : [samples]) + own)
+      .map { TypicalSampleSelection.scratchByteCount(configuration, samples: $0) }.max() ?? 0
   }
 }
 

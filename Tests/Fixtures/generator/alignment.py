@@ -1,0 +1,207 @@
+"""Merges whose linear maps are solved for, in float64 and with transformers' own forward pass.
+
+Every map of the merged model is solved in the order of the pass; what reaches it is caught by a hook while transformers
+runs the model with the maps before it in place. (transformers norms and weighs attention in float32, so all is good to
+about 1e-7.) RECALL weights come from `reference.py`.
+"""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+import reference
+from checkpoints import write_json
+from representations import hidden_states, load
+from weights import named_noise
+
+STAGES = [
+    ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    ["self_attn.o_proj"],
+    ["mlp.gate_proj", "mlp.up_proj"],
+    ["mlp.down_proj"],
+]
+# Which lines of the siblings' samples are whose own. A model without any takes part by its change of weights alone.
+CASES = {
+    "llama": {
+        "models": ["siblings/first", "siblings/second", "siblings/third"],
+        "base": "siblings/base",
+        "samples": {"siblings/first": [0, 3], "siblings/second": [1, 4], "siblings/third": [2, 5]},
+        "alignShare": 0.2,
+        "ridge": 0.1,
+    },
+    "qwen2": {
+        "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
+        "typicalFrom": "checkpoints/qwen2-window",
+        "samples": {"alignment/qwen2-expert": [2, 3, 4]},
+        "alignShare": 0.5,
+        "ridge": 0.02,
+    },
+    "samples-only": {
+        "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
+        "base": "checkpoints/qwen2-window",
+        "samples": {"alignment/qwen2-expert": [0], "checkpoints/qwen2-window": [1]},
+        "alignShare": 1.0,
+        "ridge": 0.1,
+    },
+    "regression-mean": {
+        "method": "regmean",
+        "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
+        "samples": {"alignment/qwen2-expert": [3, 4], "checkpoints/qwen2-window": [5]},
+    },
+}
+# RegMean's scale of what is off the diagonal, and our ridge towards the mean in units of the mean diagonal.
+OFF_DIAGONAL, REGRESSION_RIDGE = 0.9, 1e-5
+
+
+def write_all(fixtures: Path) -> None:
+    root = fixtures / "alignment"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    write_expert(fixtures / "checkpoints/qwen2-window", root / "qwen2-expert")
+    write_json(root / "cases.json", CASES)
+    for name, case in CASES.items():
+        merged = merge(fixtures, case)
+        save_file({key: tensor.float().contiguous() for key, tensor in merged.items()}, root / f"{name}.safetensors")
+
+
+def write_expert(origin: Path, directory: Path) -> None:
+    shutil.copytree(origin, directory)
+    weights = {
+        name: (tensor.float() * (1 + 0.3 * named_noise("qwen2-expert", name, tensor.shape))).to(tensor.dtype)
+        for name, tensor in load_file(origin / "model.safetensors").items()
+    }
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
+    lines = (fixtures / "siblings/samples.input_ids.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["input_ids"] for line in lines]
+    names = sorted(case["models"])
+    models = [AutoModelForCausalLM.from_pretrained(
+        fixtures / name, dtype=torch.float64, attn_implementation="eager").eval() for name in names]
+    own_samples = [[texts[line] for line in case["samples"].get(name, [])] for name in names]
+    is_regression = case.get("method") == "regmean"
+    weights = (
+        np.full((len(models[0].model.layers) + 2, len(models)), 1 / len(models)) if is_regression
+        else recall_weights(fixtures, case, names, [ids for samples in own_samples for ids in samples])
+    )
+    experts = [dict(model.named_parameters()) for model in models]
+    fused = {
+        name: sum(weights[layer_of(name, len(weights)), i] * expert[name] for i, expert in enumerate(experts))
+        for name in experts[0]
+    }
+    base = load_double(fixtures / case["base"]) if "base" in case else {
+        name: sum(expert[name] for expert in experts) / len(experts) for name in experts[0]
+    }
+    merged = copy.deepcopy(models[0])
+    parameters = dict(merged.named_parameters())
+    for name, tensor in fused.items():
+        parameters[name].copy_(tensor)
+    blocks = len(merged.model.layers)
+    groups = [[f"model.layers.{block}.{name}" for name in stage] for block in range(blocks) for stage in STAGES]
+    for group in [*groups, ["lm_head"]]:
+        paths = models if is_regression else [merged] * len(models)
+        inputs = [caught(path, group, samples)[0] for path, samples in zip(paths, own_samples)]
+        outputs = [caught(model, group, samples)[1] for model, samples in zip(models, own_samples)]
+        for module in group:
+            name = f"{module}.weight"
+            if is_regression:
+                matrices = [expert[name] for expert in experts]
+                parameters[name].copy_(regression_mean(matrices, inputs, [len(samples) for samples in own_samples]))
+                continue
+            wanted = [output.get(module) for output in outputs]
+            parameters[name].copy_(
+                solve(
+                    [expert[name] for expert in experts], base[name], fused[name], inputs, wanted,
+                    case["alignShare"], case["ridge"],
+                )
+            )
+    return {name: tensor.detach() for name, tensor in parameters.items()}
+
+
+def load_double(path: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor.double() for name, tensor in load_file(path / "model.safetensors").items()}
+
+
+def layer_of(name: str, layers: int) -> int:
+    if name.startswith("model.embed_tokens"):
+        return 0
+    return 1 + int(name.split(".")[2]) if name.startswith("model.layers.") else layers - 1
+
+
+def recall_weights(fixtures: Path, case: dict, names: list[str], samples: list[list[int]]) -> np.ndarray:
+    """[layers, models], by the defaults: the reference's own median gives σ, and no model is the anchor."""
+    def states(name: str) -> np.ndarray:
+        model = load(fixtures / name)
+        return torch.stack([hidden_states(model, ids).double().mean(dim=1) for ids in samples], dim=1).numpy()
+
+    all_states = np.stack([states(name) for name in names])
+    selecting = states(case.get("base", case.get("typicalFrom")))
+    squared = reference.squared_bandwidths(selecting[None], "relative", "anchor-median", 0)
+    similarity = reference.similarities(reference.model_distances(all_states, "relative"), squared)
+    return reference.softmax_weights(reference.scores_without_anchor(similarity), 1.0)
+
+
+def caught(model: torch.nn.Module, modules: list[str], samples: list[list[int]]) -> tuple:
+    """What reaches the modules, [tokens, in], and what each puts out without its bias, [tokens, out]; of no samples, None."""
+    inputs, outputs = [], {}
+    handles = []
+    for number, name in enumerate(modules):
+        module = model.get_submodule(name)
+
+        def catch(module, arguments, output, name=name, number=number):
+            if number == 0:
+                inputs.append(arguments[0][0].clone())
+            bias = module.bias if module.bias is not None else 0
+            outputs.setdefault(name, []).append((output - bias)[0].clone())
+
+        handles.append(module.register_forward_hook(catch))
+    for ids in samples:
+        model(input_ids=torch.tensor([ids]), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    if not samples:
+        return None, {}
+    return torch.cat(inputs), {name: torch.cat(output) for name, output in outputs.items()}
+
+
+def solve(
+    experts: list[torch.Tensor], base: torch.Tensor, fused: torch.Tensor, inputs: list, outputs: list, share: float,
+    ridge: float,
+) -> torch.Tensor:
+    """W of (A Wᵀ = B), as the formula reads."""
+    width = fused.shape[1]
+    pairs = [(x, y) for x, y in zip(inputs, outputs) if x is not None]
+    gram = sum(x.T @ x for x, _ in pairs)
+    products = sum(x.T @ y for x, y in pairs)
+    changes, images = torch.zeros(width, width).double(), torch.zeros_like(fused.T)
+    for expert in experts:
+        change = expert - base
+        norm = (change**2).sum()
+        if norm > 0:
+            changes += change.T @ change / norm
+            images += change.T @ change @ expert.T / norm
+    a = gram.diagonal().mean()
+    c = changes.diagonal().mean() if share < 1 else 1.0
+    left = share / a * gram + (1 - share) / c * changes + ridge * torch.eye(width).double()
+    right = share / a * products + (1 - share) / c * images + ridge * fused.T
+    return torch.linalg.solve(left, right).T
+
+
+def regression_mean(experts: list[torch.Tensor], inputs: list[torch.Tensor], samples: list[int]) -> torch.Tensor:
+    """(Σ Ĝ)⁻¹ Σ Ĝ W, with a ridge that holds directions of no sample at the mean."""
+    width = experts[0].shape[1]
+    shrink = torch.full((width, width), OFF_DIAGONAL).double().fill_diagonal_(1.0)
+    grams = [x.T @ x / count * shrink for x, count in zip(inputs, samples)]
+    total = sum(grams)
+    ridge = REGRESSION_RIDGE * total.diagonal().mean()
+    left = total + ridge * torch.eye(width).double()
+    right = sum(gram @ expert.T for gram, expert in zip(grams, experts)) + ridge * sum(experts).T / len(experts)
+    return torch.linalg.solve(left, right).T
