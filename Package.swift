@@ -76,8 +76,10 @@ let package = Package(
         "CCUDA", "Checkpoint", "Compute", "ComputeCPU", "ComputeCUDA", "ComputeKernels", "Conformance", "TestSupport",
       ],
       swiftSettings: strict),
-    .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON"], swiftSettings: strict),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON"], swiftSettings: strict),
+    .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: strict),
     .testTarget(
       name: "TokenizationTests", dependencies: ["Diagnostics", "JSON", "Tokenization"], exclude: ["generate.py"],

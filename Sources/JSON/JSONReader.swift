@@ -231,10 +231,9 @@ public struct JSONReader {
     if let scalar = Unicode.Scalar(first) { return scalar }
     guard first < 0xDC00, skip("\\"), skip("u") else { throw failure("a surrogate pair") }
     let second = try codeUnit()
-    let combined = 0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) &- 0xDC00)
-    guard (0xDC00...0xDFFF).contains(second), let scalar = Unicode.Scalar(combined) else {
-      throw failure("a surrogate pair")
-    }
+    guard (0xDC00...0xDFFF).contains(second),
+      let scalar = Unicode.Scalar(0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) - 0xDC00))
+    else { throw failure("a surrogate pair") }
     return scalar
   }
 

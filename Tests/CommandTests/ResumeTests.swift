@@ -33,7 +33,7 @@ import Testing
     #expect(try RecallProcess.run(arguments(whole)).code == 0)
     let duration = Date().timeIntervalSince(start)
     let expected = try contents(of: whole)
-    var generator = SeededGenerator(seed: UInt64(seed))
+    var generator = SeededGenerator(seed: seed)
     var taken = Set<Moment>()
     var number = 0
     // A busy machine runs the program in bursts between two looks at its journal: then it takes more attempts to meet
@@ -215,33 +215,5 @@ import Testing
       "\(Fixtures.root)/representations/llama-sharded.input_ids.jsonl", "--typical", "2", "--output", output,
       "--progress", "none",
     ]
-  }
-
-  /// Every file of an output, the report without its timings.
-  private func contents(of output: String) throws -> [String: Data] {
-    let names = try FileManager.default.contentsOfDirectory(atPath: output)
-    return try Dictionary(
-      uniqueKeysWithValues: names.map { name in
-        let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/\(name)"))
-        guard name == "recall.json" else { return (name, data) }
-        var json = try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
-        json["timings"] = nil
-        return (name, try JSONSerialization.data(withJSONObject: json, options: .sortedKeys))
-      })
-  }
-}
-
-/// A small generator whose numbers are the same in every run.
-private struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
   }
 }
