@@ -68,11 +68,13 @@ public struct StorageMeasurement: Sendable {
     let next = Atomic(0)
     DispatchQueue.concurrentPerform(iterations: threads) { _ in
       var buffer = [UInt8](repeating: 0, count: piece)
+      var span = buffer.mutableSpan
+      var bytes = span.mutableBytes
       while true {
         let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
         if number >= pieces { return }
         do throws(Failure) {
-          try file.read(&buffer, at: number * piece)
+          try file.read(number * piece..<(number + 1) * piece, into: &bytes)
         } catch {
           failure.withLock { $0 = $0 ?? error }
           return
@@ -84,20 +86,6 @@ public struct StorageMeasurement: Sendable {
 }
 
 extension OutputFile {
-  fileprivate func read(_ buffer: inout [UInt8], at offset: Int) throws(Failure) {
-    var position = 0
-    while position < buffer.count {
-      let count = buffer.withUnsafeMutableBytes { bytes in
-        let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[position...])
-        return uninterrupted { pread(descriptor.number, rest.baseAddress, rest.count, offset + position) }
-      }
-      guard count > 0 else {
-        throw systemFailure(.inputOutput, "read the file", path, expected: "the bytes that were written")
-      }
-      position += count
-    }
-  }
-
   /// Asks the system to forget the pages, which it does for those that are on the disk.
   fileprivate func dropCache() { _ = posix_fadvise(descriptor.number, 0, 0, POSIX_FADV_DONTNEED) }
 

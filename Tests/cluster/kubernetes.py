@@ -127,7 +127,7 @@ def slow_writes(directory):
     """A library that makes writes slow: models of this size are fused in an instant, too short to be killed in."""
     library = directory / "slow_writes.so"
     subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-o", library, ROOT / "Tests/cluster/slow_writes.c"], check=True)
+        ["gcc", "-shared", "-fPIC", "-o", library, ROOT / "Tests/FaultyStorage/FaultyStorage.c"], check=True)
     return library
 
 

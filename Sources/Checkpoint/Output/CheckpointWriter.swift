@@ -257,7 +257,7 @@ public final class CheckpointWriter: Sendable {
     for tensor in owned where tensors[tensor]?.finished == nil { throw incomplete() }
     try partial.journal.append(["complete": true])
     try save()
-    let (missing, records) = partial.recordsOfAllParts(part.count)
+    let (missing, records) = try partial.recordsOfAllParts(part.count)
     guard missing.isEmpty else { return .waiting(for: missing) }
     guard let lock = partial.completionLock() else { return .elsewhere }
     completion.withLock { $0 = lock }

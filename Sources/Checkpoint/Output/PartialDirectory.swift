@@ -94,20 +94,33 @@ final class PartialDirectory: Sendable {
   }
 
   /// What all parts have noted, and the parts that are not complete and on the disk.
-  func recordsOfAllParts(_ count: Int) -> (missing: [Part], records: [JSONValue]) {
-    Self.recordsOfAllParts(count, in: path)
+  ///
+  /// - Throws: `Failure` of category `inputOutput` when a journal cannot be read.
+  func recordsOfAllParts(_ count: Int) throws(Failure) -> (missing: [Part], records: [JSONValue]) {
+    try Self.recordsOfAllParts(count, in: path)
   }
 
-  static func recordsOfAllParts(_ count: Int, in path: String) -> (missing: [Part], records: [JSONValue]) {
+  static func recordsOfAllParts(
+    _ count: Int, in path: String
+  ) throws(Failure) -> (missing: [Part], records: [JSONValue]) {
     var missing: [Part] = []
     var all: [JSONValue] = []
     for part in Part.all(count) {
-      let bytes = (try? readFile("\(path)/\(journalName(part))")) ?? []
-      let records = JournalContents(reading: bytes, boot: nil).records
+      let records = JournalContents(reading: try journalBytes("\(path)/\(journalName(part))"), boot: nil).records
       if !records.contains(where: { $0["complete"]?.bool == true }) { missing.append(part) }
       all += records
     }
     return (missing, all)
+  }
+
+  /// A journal as it is now; empty when the part has not begun, or another process has just completed the output.
+  private static func journalBytes(_ path: String) throws(Failure) -> [UInt8] {
+    do throws(Failure) {
+      return try readFile(path)
+    } catch {
+      guard error.category == .missingInput else { throw error }
+      return []
+    }
   }
 
   /// Takes the right to complete what several parts have written; it ends with this object.

@@ -17,7 +17,7 @@ public struct UnfinishedOutput: Sendable {
   /// Looks at the output that grows beside a path, or at the path itself when that is where one grows.
   ///
   /// - Returns: `nil` when there is no unfinished output.
-  /// - Throws: `Failure` of category `badData` when its plan is damaged.
+  /// - Throws: `Failure` of category `badData` when its plan is damaged, of `inputOutput` when it cannot be read.
   public init?(at path: String) throws(Failure) {
     let suffix = ".partial"
     let path = absolutePath(path)
@@ -25,7 +25,7 @@ public struct UnfinishedOutput: Sendable {
     guard let plan = try PartialDirectory.plan(of: output) else { return nil }
     self.plan = plan.document
     partCount = plan.partCount
-    let (missing, records) = PartialDirectory.recordsOfAllParts(partCount, in: PartialDirectory.path(for: output))
+    let (missing, records) = try PartialDirectory.recordsOfAllParts(partCount, in: PartialDirectory.path(for: output))
     missingParts = missing
     notes = records.compactMap { $0["note"] }
   }

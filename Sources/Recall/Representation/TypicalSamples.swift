@@ -1,6 +1,6 @@
+import Checkpoint
 import Compute
 import Diagnostics
-import Foundation
 
 /// The samples that stand for a pool, and how they were found.
 public struct TypicalSamples: Sendable {
@@ -66,7 +66,7 @@ public struct TypicalSampleSelection {
     let configuration = model.configuration
     let layers = Layer.all(blocks: configuration.blockCount)
     let representations = try RepresentationScratch(
-      directory: scratchDirectory, layers: layers.count, samples: pool.count, width: configuration.hiddenSize)
+      directory: scratchDirectory, samples: pool.count, width: configuration.hiddenSize)
     let passes = SampleBatches.passes(
       lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget)
     for (number, range) in passes.enumerated() {
@@ -127,57 +127,36 @@ public struct TypicalSampleSelection {
 
 /// The representations of a whole pool at all layers, in a file without a name: large pools do not fit memory, and the
 /// selection is known only after the last layer.
-private final class RepresentationScratch {
-  private let file: FileHandle
-  private let directory: String
+private struct RepresentationScratch {
+  private let file: ScratchFile
   private let samples: Int
   private let width: Int
 
-  init(directory: String, layers: Int, samples: Int, width: Int) throws(Failure) {
-    let path = "\(directory)/.recall-\(UUID().uuidString)"
-    guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forUpdatingAtPath: path)
-    else {
-      throw Failure(
-        .cannotCreate, operation: "keep the representations of the pool", subject: directory,
-        expected: "a directory that takes a temporary file", got: "none")
-    }
-    // The open handle keeps the file; without its name nothing is left behind however the process ends.
-    try? FileManager.default.removeItem(atPath: path)
-    self.file = file
-    self.directory = directory
+  init(directory: String, samples: Int, width: Int) throws(Failure) {
+    file = try ScratchFile(in: directory)
     self.samples = samples
     self.width = width
   }
 
   func store(_ values: [Float], layer: Int, firstSample: Int) throws(Failure) {
-    try access("write", layer: layer, sample: firstSample) { file in
-      try file.write(contentsOf: values.withUnsafeBytes { Data($0) })
-    }
+    try file.write(values.span.bytes, at: byteOffset(layer: layer, sample: firstSample))
   }
 
   func load(layer: Int, samples chosen: [Int]) throws(Failure) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(chosen.count * width)
+    var row = [Float](repeating: 0, count: width)
     for sample in chosen {
-      let data = try access("read", layer: layer, sample: sample) { try $0.read(upToCount: width * 4) ?? Data() }
-      values += [Float](unsafeUninitializedCapacity: width) { buffer, count in
-        count = data.copyBytes(to: buffer) / 4
-      }
+      var span = row.mutableSpan
+      var bytes = span.mutableBytes
+      let start = byteOffset(layer: layer, sample: sample)
+      try file.read(start..<start + bytes.byteCount, into: &bytes)
+      values += row
     }
     return values
   }
 
-  private func access<Result>(
-    _ operation: String, layer: Int, sample: Int, _ body: (FileHandle) throws -> Result
-  ) throws(Failure) -> Result {
-    do {
-      try file.seek(toOffset: UInt64((layer * samples + sample) * width * 4))
-      return try body(file)
-    } catch {
-      throw Failure(
-        .inputOutput, operation: "\(operation) the representations of the pool",
-        subject: "a temporary file in \(directory)",
-        expected: "room and a sound disk", got: error.localizedDescription)
-    }
+  private func byteOffset(layer: Int, sample: Int) -> Int {
+    (layer * samples + sample) * width * MemoryLayout<Float>.size
   }
 }
