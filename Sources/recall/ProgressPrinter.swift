@@ -6,7 +6,7 @@ import JSON
 import Recall
 import Synchronization
 
-/// Shows progress on stderr: a line that renews itself on a terminal, a line per tenth in a log, or JSON lines.
+/// Shows progress on stderr: a bar that renews itself on a terminal, a line per tenth in a log, or JSON lines.
 final class ProgressPrinter: Sendable {
   private enum Style {
     case renewed
@@ -107,7 +107,7 @@ final class ProgressPrinter: Sendable {
         guard isLast || now - state.lastShown > 100_000_000 else { return }
         state.lastShown = now
         state.lineIsOpen = true
-        write("\r\u{1B}[K\(line(event, seconds: seconds))")
+        write("\r\u{1B}[K\(bar(event, seconds: seconds))")
       case .plain, .json:
         let tenth = event.total == 0 ? 10 : event.done * 10 / event.total
         guard tenth > state.tenth else { return }
@@ -117,22 +117,46 @@ final class ProgressPrinter: Sendable {
     }
   }
 
+  /// A bar and the line beside it, in one line of the terminal whatever its width.
+  private func bar(_ event: MergeProgress.Event, seconds: Double) -> String {
+    let text = line(event, seconds: seconds)
+    // The last column stays free: some terminals go on to the next line behind it.
+    let width = terminalWidth - 1
+    let room = min(width - text.count - "[] ".count, 20)
+    guard room >= 5 else { return String(text.prefix(width)) }
+    let filled = event.total == 0 ? room : Int(Double(room) * Double(event.done) / Double(event.total))
+    return "[\(String(repeating: "#", count: filled))\(String(repeating: " ", count: room - filled))] \(text)"
+  }
+
+  private var terminalWidth: Int {
+    var size = winsize()
+    let isKnown = ioctl(FileHandle.standardError.fileDescriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
+    return isKnown ? Int(size.ws_col) : 80
+  }
+
   private func line(_ event: MergeProgress.Event, seconds: Double) -> String {
-    let left = event.done == 0 ? 0 : seconds * Double(event.total - event.done) / Double(event.done)
     let amount =
       event.unit == "bytes"
       ? "\(byteText(event.done)) of \(byteText(event.total)), \(byteText(Int(Double(event.done) / seconds)))/s"
       : "\(event.done) of \(event.total) \(event.unit)"
-    return "\(event.stage): \(amount), \(fixed(left, digits: 0)) s left"
+    return "\(event.stage): \(amount), \(fixed(secondsLeft(event, seconds: seconds), digits: 0)) s left"
+  }
+
+  /// How long the rest takes at the rate so far.
+  private func secondsLeft(_ event: MergeProgress.Event, seconds: Double) -> Double {
+    event.done == 0 ? 0 : seconds * Double(event.total - event.done) / Double(event.done)
   }
 
   private func json(_ event: MergeProgress.Event, seconds: Double) -> String {
     let json: JSONValue = [
       "stage": .string(event.stage), "done": .integer(event.done), "total": .integer(event.total),
-      "unit": .string(event.unit), "seconds": .double((seconds * 1000).rounded() / 1000),
+      "unit": .string(event.unit), "seconds": .double(milliseconds(seconds)),
+      "secondsLeft": .double(milliseconds(secondsLeft(event, seconds: seconds))),
     ]
     return json.compact
   }
+
+  private func milliseconds(_ seconds: Double) -> Double { (seconds * 1000).rounded() / 1000 }
 
   private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

@@ -102,7 +102,9 @@ struct RecallCommand {
   }
 
   static func end(_ message: String, code: Int32) -> Never {
-    FileHandle.standardError.write(Data("recall: \(message)\n".utf8))
+    // A signal may end the process while a bar is drawn; the message takes its line.
+    let clearing = isatty(FileHandle.standardError.fileDescriptor) == 1 ? "\r\u{1B}[K" : ""
+    FileHandle.standardError.write(Data("\(clearing)recall: \(message)\n".utf8))
     exit(code)
   }
 }
