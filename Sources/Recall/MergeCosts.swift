@@ -74,6 +74,11 @@ public struct MergeCosts: Sendable {
       let pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
       samples = Samples(lengths: pool.samples.map(\.tokens.count), isSelected: pool.file.selection != nil)
     }
+    self.init(recipe, inputs: inputs, fusion: plan, samples: samples)
+  }
+
+  /// Counts a merge whose models and samples are known.
+  init(_ recipe: MergeRecipe, inputs: MergeModels, fusion plan: FusionPlan, samples: Samples) {
     let lengths = samples.lengths
     models = inputs.models.count
     self.samples = lengths.count

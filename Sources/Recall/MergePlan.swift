@@ -69,8 +69,12 @@ public struct MergePlan: Sendable {
     stateBudget = memory.stateBudget(within: memoryBudget)
   }
 
-  /// The plan for people.
-  public var text: String {
+  /// The plan for people, with the time that the merge takes as far as a short measurement tells.
+  ///
+  /// - Parameter backend: The device, which is measured.
+  /// - Returns: Lines.
+  /// - Throws: `DeviceError`.
+  public func text(on backend: any ComputeBackend) throws(DeviceError) -> String {
     let configuration = inputs.reference.configuration
     let selection = passes.reduce(0) { $0 + $1.blockByteCount }
     let models = inputs.models.enumerated().map { index, model in
@@ -90,6 +94,7 @@ public struct MergePlan: Sendable {
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
       \(byteText(memory.activations))\(memory.alignment > 0 ? ", alignment \(byteText(memory.alignment))" : ""), \
       pieces \(byteText(memory.pieces)), program \(byteText(MemoryPlan.program))
+      \(try time(on: backend).text)\(alignment == nil ? "" : ", and the alignment")
       tensors:
       \(groups.joined(separator: "\n"))
       """
@@ -127,6 +132,19 @@ public struct MergePlan: Sendable {
       "linear maps: solved for, \(alignment.ruleText)", "samples that models are compared on: \(shared)",
       "samples of their own:",
     ] + own
+  }
+
+  private func time(on backend: any ComputeBackend) throws(DeviceError) -> TimeEstimate {
+    let lengths = pool.samples.map(\.tokens.count)
+    let walks = MergeCosts(
+      recipe, inputs: inputs, fusion: fusion, samples: .init(lengths: lengths, isSelected: isSelected)
+    ).walks.map(\.walk)
+    let weights = fusion.tensors.first { $0.isFused }?.layout.type
+    return TimeEstimate(
+      bytes: walks.reduce(0) { $0 + $1.read + $1.written },
+      operations: walks.reduce(0) { $0 + Double($1.flops) },
+      operationsPerSecond: try measuredProductRate(
+        weights: weights == .bfloat16 ? .bfloat16 : weights == .float16 ? .float16 : .float32, on: backend))
   }
 
   /// One line per group of tensors with the rule that holds for it.

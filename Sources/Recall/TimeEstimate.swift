@@ -1,3 +1,4 @@
+import Compute
 import Diagnostics
 
 /// How long a merge will take at the least, for a plan: what its bytes cost on disks of usual speeds, and what its forward
@@ -23,6 +24,32 @@ struct TimeEstimate {
     }
     return "time: about \(cases.joined(separator: ", "))\(passes ?? "")"
   }
+}
+
+/// The floating point operations per second of products like those of a forward pass, measured in some hundredths of a
+/// second.
+///
+/// - Parameters:
+///   - type: The element type of the weights.
+///   - backend: The device.
+/// - Returns: The fastest of a few products.
+/// - Throws: `DeviceError`.
+func measuredProductRate(weights type: ElementType, on backend: any ComputeBackend) throws(DeviceError) -> Double {
+  let (tokens, width) = (512, 1024)
+  let ones = try backend.upload([Float](repeating: 1, count: width * width), columns: width)
+  let weights = try backend.allocate(rows: width, columns: width, type)
+  try backend.convert(ones, into: weights)
+  let states = try ones.rows(0..<tokens)
+  let out = try backend.allocate(rows: tokens, columns: width)
+  var fastest = Double.infinity
+  // The first product also starts threads or compiles kernels.
+  for _ in 0..<6 {
+    let time = try backend.time { () throws(DeviceError) in
+      try backend.multiply(states, transposed: weights, bias: nil, into: out)
+    }
+    fastest = min(fastest, time.seconds)
+  }
+  return 2 * Double(tokens * width * width) / fastest
 }
 
 /// Seconds for people.

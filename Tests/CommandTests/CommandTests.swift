@@ -87,7 +87,8 @@ import Testing
   func dryRun() throws {
     let outcome = try RecallProcess.run(mergeArguments(output: directory("out")) + ["--dry-run"])
     #expect(outcome.code == 0)
-    for word in ["to read", "to write", "memory", "embedding:", "block.0 to block.2", "head:", "lm_head.weight"] {
+    let words = ["to read", "to write", "memory", "time: about"]
+    for word in words + ["embedding:", "block.0 to block.2", "head:", "lm_head.weight"] {
       #expect(outcome.output.contains(word), "\(word)")
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)

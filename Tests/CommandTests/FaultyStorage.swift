@@ -4,7 +4,7 @@ import Testing
 /// What `Tests/FaultyStorage` is to do to the files below a directory while the program runs.
 struct FaultyStorage {
   /// The library to be preloaded, built once for all tests of this process.
-  private static let library: Result<String, any Error> = Result {
+  static let library: Result<String, any Error> = Result {
     let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     let library = FileManager.default.temporaryDirectory.appendingPathComponent("recall-faulty-\(getpid()).so").path
     let build = Process()

@@ -75,15 +75,23 @@ struct RecallProcess {
 
   /// Starts the program, sends it a signal when its time has come, and waits for its end.
   static func signal(_ number: Int32, _ arguments: [String], when isTime: () -> Bool) throws -> Outcome {
+    try run(arguments, when: isTime) { process in Foundation.kill(process.processIdentifier, number) }
+  }
+
+  /// Starts the program, does something once its time has come, unless it ends before, and waits for its end.
+  static func run(
+    _ arguments: [String], environment: [String: String] = [:], when isTime: () -> Bool, _ body: (Process) -> Void
+  ) throws -> Outcome {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let (output, diagnostics) = (Pipe(), Pipe())
     process.standardOutput = output
     process.standardError = diagnostics
     try process.run()
     while process.isRunning, !isTime() { usleep(100) }
-    if process.isRunning { Foundation.kill(process.processIdentifier, number) }
+    if process.isRunning { body(process) }
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     let problems = String(decoding: diagnostics.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()

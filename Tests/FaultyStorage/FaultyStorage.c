@@ -6,6 +6,7 @@
 //   FAULTY_INTERRUPT  percent of calls that end with EINTR before they did anything
 //   FAULTY_CALL       the read, write or save that fails with EIO, counted from 1
 //   FAULTY_LASTING    when set, all calls after that one fail too
+//   FAULTY_UNRESERVED when set, no space can be reserved, as on some network file systems
 //   FAULTY_LOG        a file that receives a line "failed PATH" for the first call that fails with EIO, and at the end
 //                     "calls N", the number of reads, writes and saves
 //   SLOW_WRITES       microseconds that every positioned write waits, whatever the file, so that there is time to
@@ -121,6 +122,11 @@ int fdatasync(int file) { return goesWrong(file) ? -1 : NEXT(fdatasync)(file); }
 int ftruncate(int file, off_t size) { return isInterrupted(file) ? -1 : NEXT(ftruncate)(file, size); }
 
 int fallocate(int file, int mode, off_t offset, off_t size) {
+  char path[PATH_MAX];
+  if (getenv("FAULTY_UNRESERVED") != NULL && isConcerned(file, path)) {
+    errno = EOPNOTSUPP;
+    return -1;
+  }
   return isInterrupted(file) ? -1 : NEXT(fallocate)(file, mode, offset, size);
 }
 

@@ -17,7 +17,8 @@ public struct AlignedRecallMethod: MergeMethod {
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
   ) throws -> String {
-    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: .aligned, on: backend).text
+    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: .aligned, on: backend)
+      .text(on: backend)
   }
 
   /// Merges layer by layer.

@@ -20,7 +20,7 @@ public struct RecallMethod: MergeMethod {
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
   ) throws -> String {
-    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend).text
+    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend).text(on: backend)
   }
 
   /// Merges layer by layer.

@@ -21,7 +21,8 @@ public struct RegressionMeanMethod: MergeMethod {
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend
   ) throws -> String {
-    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: .regressionMean, on: backend).text
+    try MergePlan(recipe, memoryBudget: memoryBudget, output: output, solution: .regressionMean, on: backend)
+      .text(on: backend)
   }
 
   /// Merges layer by layer.
