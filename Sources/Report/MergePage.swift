@@ -148,6 +148,8 @@ public struct MergePage: Sendable {
   private var anchor: Int? { models.firstIndex(where: \.isAnchor) }
   private var comparesModels: Bool { layers.contains { !$0.scores.isEmpty } }
   private var comparesPairs: Bool { layers.contains { $0.similarity.count > 1 } }
+  /// Whether weights differ from layer to layer, or one row holds for the whole model.
+  private var hasDepth: Bool { layers.count > 1 }
   private var title: String { "\(isMerge ? "Merge" : "Comparison") of \(counted(models.count, "model"))" }
 
   // MARK: Sections
@@ -157,12 +159,13 @@ public struct MergePage: Sendable {
       samples.isEmpty
       ? "" : " It rests on \(counted(samples.count, "typical sample")), which every model was run over."
     let names = models.map { "<b>\(shortName($0.path).escaped)</b>" }
+    let how = isMerge ? hasDepth ? "Merged layer by layer" : "Merged as a whole" : "Compared layer by layer"
     let list = names.count > 1 ? "\(names.dropLast().joined(separator: ", ")) and \(names[names.count - 1])" : names[0]
     return """
       <header>
       <p class="kicker">Recall</p>
       <h1>\(title.escaped)</h1>
-      <p class="lead">\(isMerge ? "Merged layer by layer" : "Compared layer by layer"): \(list).\(basis)</p>
+      <p class="lead">\(how): \(list).\(basis)</p>
       </header>
       """
   }
@@ -231,13 +234,24 @@ public struct MergePage: Sendable {
   private var weightsOverDepth: String {
     guard layers.contains(where: { !$0.weights.isEmpty }) else { return "" }
     let most = layers.flatMap(\.weights).max() ?? 1
-    let equal = 1 / Double(max(models.count, 1))
+    let table = HeatTable(
+      caption: "Weight of each model", layers: layers.map(\.name), values: layers.map(\.weights), highest: most)
+    guard hasDepth else {
+      return """
+        <section aria-labelledby="weights-title">
+        <h2 id="weights-title">What the merge was made of</h2>
+        <p>Every tensor was made of all models by these weights.</p>
+        <div class="pair">
+        \(table.html)
+        </div>
+        </section>
+        """
+    }
+    let equal = 1 / Double(models.count)
     let chart = DepthChart(
       id: "weight-chart", title: "Weight of each model over depth", layers: layers.map(\.name),
       series: models.indices.map { model in layers.map { $0.weights[model] } }, highest: most,
       reference: ([Double](repeating: equal, count: layers.count), "equal"))
-    let table = HeatTable(
-      caption: "Weight of each model", layers: layers.map(\.name), values: layers.map(\.weights), highest: most)
     let verb = isMerge ? "was made of" : "would be made of"
     return """
       <section aria-labelledby="weights-title">

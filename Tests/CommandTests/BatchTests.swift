@@ -107,6 +107,29 @@ import Testing
     #expect(try run(mended).output.contains("line 7: merged"))
   }
 
+  @Test("a batch that was stopped goes on; it ends with 75 when it was asked to", arguments: [SIGTERM, SIGKILL])
+  func stopped(signal: Int32) throws {
+    let lines = [defaults] + (1...40).map { job("out-\($0)", "\"temperature\": \($0)") }
+    let jobs = try directory.write(lines.joined(separator: "\n"), to: "jobs.jsonl")
+    let arguments = ["batch", jobs, "--cache", directory("cache"), "--progress", "none"]
+    let outcome = try RecallProcess.signal(signal, arguments) {
+      FileManager.default.fileExists(atPath: directory("out-3"))
+    }
+    #expect(outcome.code == (signal == SIGTERM ? 75 : SIGKILL), "\(outcome.diagnostics)")
+    #expect(!FileManager.default.fileExists(atPath: directory("out-40")))
+    let again = try run(lines)
+    #expect(again.code == 0, "\(again.diagnostics)")
+    #expect(again.output.contains("line 2: finished before") && again.output.contains("line 41: merged"))
+    let undisturbed = try RecallProcess.run(
+      [
+        "merge", "--anchor", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--model",
+        Fixtures.sibling("second"), "--samples", Fixtures.siblingSamples, "--typical", "3", "--temperature", "4",
+        "--output", directory("single"),
+      ])
+    #expect(undisturbed.code == 0)
+    #expect(sameTensors("out-4", "single"))
+  }
+
   @Test("the cache stays within its bound, and what it no longer holds is computed again")
   func bounded() throws {
     #expect(try run([defaults, job("first")], ["--cache-size", "1"]).code == 0)

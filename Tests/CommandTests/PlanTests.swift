@@ -122,6 +122,17 @@ import Testing
     #expect(outcome.diagnostics.contains("\"seed\":7"), "\(outcome.diagnostics)")
   }
 
+  @Test("methods that run in one process have no stages", arguments: ["linear", "recall-align", "regmean"])
+  func otherMethods(method: String) throws {
+    let models = [Fixtures.sibling("first"), Fixtures.sibling("second")]
+    let recipe = ["method": "\"\(method)\"", "models": "\(models)", "base": "\"\(Fixtures.sibling("base"))\""]
+    let text = recipe.map { "\"\($0)\": \($1)" }.joined(separator: ", ")
+    let path = try directory.write("{\(text)}", to: "recipe.json")
+    let outcome = try RecallProcess.run(["plan", "--recipe", path, "--output", directory("merged")])
+    #expect(outcome.code == 64 && outcome.output.isEmpty)
+    #expect(outcome.diagnostics.contains("recall merge --recipe \(path)"), "\(outcome.diagnostics)")
+  }
+
   @Test(
     "what cannot be planned is an error",
     arguments: [

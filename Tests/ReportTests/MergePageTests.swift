@@ -78,7 +78,16 @@ import Testing
   func weightsAlone() {
     let html = page(blocks: 2, models: 2, compares: false).html
     #expect(!html.contains("similarity-chart") && !html.contains("pair-data") && !html.contains("<script>"))
-    #expect(html.contains("weight-chart"))
+    #expect(html.contains("weight-chart") && html.contains("Merged layer by layer"))
+  }
+
+  @Test("weights that hold for the whole model are a row, and no curve over depth")
+  func withoutDepth() {
+    var page = page(blocks: 0, models: 3, compares: false)
+    page.layers = [.init(name: "all", similarity: [], scores: [], weights: [0.5, 0.2, 0.3], unrelated: nil)]
+    let html = page.html
+    #expect(!html.contains("weight-chart") && !html.contains("layer by layer") && !html.contains("dashed line"))
+    #expect(html.components(of: "<td class=\"c") == 3 && html.contains("Merged as a whole"))
   }
 
   @Test("the history is told oldest first, and warnings stand at the top")

@@ -61,6 +61,11 @@ public struct StagePlan: Sendable {
     _ recipe: MergeRecipe, from path: String, parts: Int, work: String, output: String,
     on backend: any ComputeBackend
   ) throws(Failure) {
+    guard recipe.method == RecallMethod().name else {
+      throw Failure(
+        .usage, operation: "plan the stages", subject: path, expected: "the method \(RecallMethod().name)",
+        got: recipe.method, advice: "Other methods run in one process: recall merge --recipe \(path).")
+    }
     let merge = try MergePlan(recipe, memoryBudget: nil, output: output, on: backend)
     let files = StageFiles(work: absolutePath(work), models: merge.inputs.models.count)
     self.recipe = absolutePath(path)
