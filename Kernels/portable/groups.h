@@ -27,3 +27,17 @@ FUNCTION void stage(
     tile[column * (tileRows + 1) + row] = isInside ? element(memory, format, first + row * rowLength + column) : 0.0f;
   }
 }
+
+// Adds the products of two staged slices of `tile` rows each to an item's 4 x 4 sums: of the left one four rows next to each
+// other, of the right one four that lie a quarter of a tile apart.
+FUNCTION void addSlice(
+    float sums[4][4], LOCAL_SPACE const float *left, LOCAL_SPACE const float *right, uint tile, uint itemRow, uint lane) {
+  for (uint index = 0; index < SLICE; index++) {
+    float ofRow[4], ofColumn[4];
+    for (int row = 0; row < 4; row++) ofRow[row] = left[index * (tile + 1) + itemRow + row];
+    for (int column = 0; column < 4; column++) ofColumn[column] = right[index * (tile + 1) + lane + column * (tile / 4)];
+    for (int row = 0; row < 4; row++)
+      for (int column = 0; column < 4; column++)
+        sums[row][column] = fma(ofRow[row], ofColumn[column], sums[row][column]);
+  }
+}

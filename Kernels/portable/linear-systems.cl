@@ -41,14 +41,7 @@ KERNEL multiplyBlocks(
     stageBlock(left, ELEMENTS(a), aIsTransposed, aStride, firstRow, start, rows, depth);
     stageBlock(right, ELEMENTS(b), !bIsTransposed, bStride, firstColumn, start, columns, depth);
     BARRIER();
-    for (uint index = 0; index < SLICE; index++) {
-      float ofRow[4], ofColumn[4];
-      for (int row = 0; row < 4; row++) ofRow[row] = left[index * (TILE + 1) + itemRow + row];
-      for (int column = 0; column < 4; column++) ofColumn[column] = right[index * (TILE + 1) + lane + column * LANES];
-      for (int row = 0; row < 4; row++)
-        for (int column = 0; column < 4; column++)
-          sums[row][column] = fma(ofRow[row], ofColumn[column], sums[row][column]);
-    }
+    addSlice(sums, left, right, TILE, itemRow, lane);
   }
 
   for (int column = 0; column < 4; column++) {

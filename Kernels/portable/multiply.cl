@@ -26,14 +26,7 @@ KERNEL multiply(
         right, TILE, weightsMemory, WEIGHT_FORMAT, weightsStart + firstColumn * depth + start, depth,
         columns - firstColumn, depth - start);
     BARRIER();
-    for (uint index = 0; index < SLICE; index++) {
-      float ofRow[4], ofColumn[4];
-      for (int row = 0; row < 4; row++) ofRow[row] = left[index * (TILE + 1) + itemRow + row];
-      for (int column = 0; column < 4; column++) ofColumn[column] = right[index * (TILE + 1) + lane + column * LANES];
-      for (int row = 0; row < 4; row++)
-        for (int column = 0; column < 4; column++)
-          sums[row][column] = fma(ofRow[row], ofColumn[column], sums[row][column]);
-    }
+    addSlice(sums, left, right, TILE, itemRow, lane);
   }
 
   GLOBAL float *results = ELEMENTS(out);

@@ -98,4 +98,57 @@ import Testing
     }
     #expect(!FileManager.default.fileExists(atPath: directory("out")))
   }
+
+  // MARK: Solving for the linear maps
+
+  private var aligned: [String] { ["--method", "recall-align", "--base", Fixtures.sibling("base")] + first + second }
+
+  @Test("samples of models, shares and ridges that make no sense")
+  func alignmentOptions() throws {
+    for share in ["-0.1", "1.5", "nan", "half"] {
+      try expectRefusal(aligned + ["--align-share", share], naming: ["--align-share", "from 0 to 1", share])
+    }
+    for ridge in ["0", "-1", "inf"] { try expectRefusal(aligned + ["--ridge", ridge], naming: ["--ridge", ridge]) }
+    for value in ["no-sign", "=file", "model="] {
+      try expectRefusal(aligned + ["--samples-for", value], naming: ["--samples-for", "MODEL=FILE"])
+    }
+    let samples = Fixtures.siblingSamples
+    try expectRefusal(
+      aligned + ["--samples-for", "\(Fixtures.sibling("third"))=\(samples)"], naming: ["--samples-for", "merged"])
+    try expectRefusal(
+      aligned + ["--samples-for", "\(Fixtures.sibling("first"))=\(directory("nothing"))"], code: 66,
+      naming: [directory("nothing")])
+    try expectRefusal(aligned, naming: ["--samples-for", "--align-share 0"])
+    try expectRefusal(
+      linear + first + second + ["--samples-for", "\(Fixtures.sibling("first"))=\(samples)"],
+      naming: ["--samples-for", "recall-align"])
+    try expectRefusal(linear + first + second + ["--ridge", "1"], naming: ["--ridge", "linear"])
+    try expectRefusal(aligned + ["--align-share", "0", "--memory", "1M"], naming: ["--memory", "at least"])
+  }
+
+  @Test("a recipe has models with samples, the dry run tells the plan, and the report gives the same merge again")
+  func alignedRecipe() throws {
+    let text = """
+      {"method": "recall-align", "base": "\(Fixtures.sibling("base"))", "alignShare": 0.3, "ridge": 0.2, "typical": 2,
+      "models": [{"path": "\(Fixtures.sibling("first"))", "samples": "\(Fixtures.siblingSamples)"},
+      "\(Fixtures.sibling("second"))"]}
+      """
+    let path = try directory.write(text, to: "recipe.json")
+    let plan = try merge(["--recipe", path, "--dry-run"])
+    #expect(plan.code == 0, "\(plan.diagnostics)")
+    for words in [
+      "samples count 0.3", "ridge 0.2", "6 of \(Fixtures.siblingSamples), 2 to be selected", "second: none",
+    ] {
+      #expect(plan.output.contains(words), "\(words): \(plan.output)")
+    }
+    let merged = try merge(["--recipe", path])
+    #expect(merged.code == 0 && merged.output.contains("residual"), "\(merged.diagnostics)")
+    let again = try RecallProcess.run(
+      ["merge", "--recipe", directory("out/recall.json"), "--output", directory("again"), "--progress", "none"])
+    #expect(again.code == 0, "\(again.diagnostics)")
+    let contents = ["out", "again"].map { FileManager.default.contents(atPath: directory("\($0)/model.safetensors")) }
+    #expect(contents[0] != nil && contents[0] == contents[1])
+    let stages = try RecallProcess.run(["plan", "--recipe", path, "--output", directory("staged")])
+    #expect(stages.code == 64 && stages.diagnostics.contains("recall-align"), "\(stages.diagnostics)")
+  }
 }

@@ -16,6 +16,7 @@ extension OperationCase {
     }
     cases += ElementType.allCases.flatMap { type in [0, 1, 10_007].map { copy(type, count: $0) } }
     cases.append(weightedSum(Array(repeating: .bfloat16, count: 16), .bfloat16, rows: 7, columns: 331))
+    cases += floatingTypes.flatMap { type in [1, 1021].map { weightedSumInPlace(type, count: $0) } }
     cases.append(weightedSumOfAnything([.float64, .float16, .bfloat16, .float32], .float16))
     return cases
   }
@@ -30,6 +31,23 @@ extension OperationCase {
   static func weightedSumOfAnything(_ types: [ElementType], _ output: ElementType) -> OperationCase {
     weightedSum("any bits [1, 10007]", types, output, 1, 10_007) { numbers, type in
       HostMatrix(rows: 1, columns: 10_007, type, bits: (0..<10_007).map { _ in numbers.bits() & type.allBits })
+    }
+  }
+
+  /// A sum that takes the place of its second input.
+  private static func weightedSumInPlace(_ type: ElementType, count: Int) -> OperationCase {
+    OperationCase(
+      "weightedSum", "in place [1, \(count)]", type: type.rawValue, tolerance: .exact, flops: 4 * count,
+      bytes: 3 * type.byteCount * count
+    ) { bench throws(DeviceError) in
+      let (other, own) = (bench.numbers.matrix(1, count, type), bench.numbers.matrix(1, count, type))
+      let (term, sum) = (try bench.input(other), try bench.inPlace(own))
+      let nonFinite = try bench.inPlace(HostMatrix(rows: 1, columns: 3, .int32, values: [0, 0, 0]))
+      let weights: [Float] = [0.75, -0.5]
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.weightedSum([term, sum], weights: weights, into: sum, nonFinite: nonFinite)
+      }
+      try bench.expect(sum, Reference.weightedSum([other, own], weights: weights, output: type).sums)
     }
   }
 
