@@ -99,6 +99,31 @@ import Testing
     #expect(try contents(of: output) == contents(of: whole))
   }
 
+  @Test("work that is done again from its start ends with 75 in the middle of whatever it computes")
+  func signalWhileComputing() throws {
+    let repository = URL(fileURLWithPath: Fixtures.root).deletingLastPathComponent().deletingLastPathComponent().path
+    let continual = "\(repository)/Benchmarks/continual"
+    let extract = [
+      "extract", "--model", "\(continual)/family/expert-sentiment", "--samples",
+      "\(continual)/data/medical-choice.train.jsonl", "--output", directory("states"), "--progress", "none",
+    ]
+    let start = Date()
+    #expect(try RecallProcess.run(extract).code == 0)
+    let duration = Date().timeIntervalSince(start)
+    try FileManager.default.moveItem(atPath: directory("states"), toPath: directory("whole"))
+    // The first tenth belongs to the loader, before anything listens to signals.
+    for moment in stride(from: 0.1, to: 1, by: 0.03) {
+      let start = Date()
+      let outcome = try RecallProcess.signal(SIGTERM, extract) { Date().timeIntervalSince(start) > moment * duration }
+      #expect([75, 0, SIGTERM].contains(outcome.code), "at \(moment) of \(duration) s: \(outcome.code)")
+      #expect(outcome.code != 75 || outcome.diagnostics.contains("run the same command again"))
+      // The signal may come just after the output has got its name; half an output never has it.
+      guard FileManager.default.fileExists(atPath: directory("states")) else { continue }
+      #expect(FileManager.default.contentsEqual(atPath: directory("states"), andPath: directory("whole")))
+      try FileManager.default.removeItem(atPath: directory("states"))
+    }
+  }
+
   // MARK: What is taken up and what is not
 
   @Test("a finished output is told apart from another one")

@@ -26,6 +26,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 FAMILY = ROOT / "Benchmarks/continual/family"
 PARTS = 4
+# What a container ends with when its program crashed; a retry would hide it.
+CRASHES = {128 + number for number in (signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)}
 
 
 class JobFailed(Exception):
@@ -76,6 +78,8 @@ class Job:
             code, disrupted, output = self.run_pod(index, chance)
             if code == 0:
                 return
+            if code in CRASHES:
+                raise JobFailed(f"{self.name} index {index} crashed: exit code {code}\n{output}")
             action = self.action(code, disrupted)
             log.append((self.name, code, action))
             if action == "FailJob":
