@@ -117,19 +117,21 @@ public struct AlignmentPlan: Sendable {
       lengths.flatMap { lengths in
         SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }
       }.max() ?? 0
-    func size(_ parts: [[Int]]) -> Int {
-      let width = parts[0][1]
-      let rows = parts.map { AlignmentWorkspace.rows(of: $0[0], inputs: width) }.max() ?? 0
-      let rights = parts.reduce(0) { $0 + $1[0] * width }
-      return 4
-        * ((lengths.joined().isEmpty ? 2 : 3) * width * width + rights + 2 * rows * width + batch * (rows + width))
-    }
-    let groups = LayerAlignment.groups.map { $0.map(configuration.shape(of:)) }
-    let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
-    let blocks = (groups.map(size).max() ?? 0) + block
     let headShape = [configuration.vocabularySize, configuration.hiddenSize]
-    let heads = (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
-    let head = configuration.tiesHead ? 0 : size([headShape]) + heads
-    return AlignedStates.byteCount(configuration, lengths: lengths) + max(blocks, head)
+    let groups =
+      LayerAlignment.groups.map { $0.map(configuration.shape(of:)) } + (configuration.tiesHead ? [] : [[headShape]])
+    // Scratch is kept by purpose, so the largest of every purpose adds up, whichever map needs it.
+    func most(_ size: (_ group: [[Int]]) -> Int) -> Int { groups.map(size).max() ?? 0 }
+    let width = most { $0[0][1] }
+    let rights = (0..<3).map { number in most { $0.count > number ? $0[number][0] * $0[number][1] : 0 } }
+    let rows = most { group in
+      group.map { AlignmentWorkspace.rows(of: $0[0], inputs: $0[1]) * $0[1] }.max() ?? 0
+    }
+    let outputs = most { group in group.map { AlignmentWorkspace.rows(of: $0[0], inputs: $0[1]) }.max() ?? 0 }
+    let squares = (lengths.joined().isEmpty ? 2 : 3) * width * width
+    let scratch = 4 * (squares + rights.reduce(0, +) + 2 * rows + batch * (outputs + width))
+    let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
+    let heads = configuration.tiesHead ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
+    return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)
   }
 }
