@@ -29,6 +29,9 @@ static const char add[] = {
 static const char attention[] = {
 #embed "portable/attention.cl" suffix(, 0)
 };
+static const char changes[] = {
+#embed "portable/changes.cl" suffix(, 0)
+};
 static const char clusters[] = {
 #embed "portable/clusters.cl" suffix(, 0)
 };
@@ -81,6 +84,7 @@ static const struct KernelText texts[] = {
     {"portable/activation.cl", activation},
     {"portable/add.cl", add},
     {"portable/attention.cl", attention},
+    {"portable/changes.cl", changes},
     {"portable/clusters.cl", clusters},
     {"portable/convert.cl", convert},
     {"portable/embedding.cl", embedding},

@@ -135,6 +135,34 @@ public protocol ComputeBackend: AnyObject {
   /// increased by the number of infinities and NaNs in each input and, last, in the result. Each input is read once, and
   /// `out` may be one of them.
   func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix) throws(DeviceError)
+  /// `out = factor · (x − base)` of the elements that are kept and 0 of the others; a NaN wherever the change is not finite.
+  ///
+  /// x and base are of any floating type, out is `float32`, all of the same shape. The change is rounded to `float32`, and
+  /// once more when it is multiplied. `first` is the number of the first element in its tensor.
+  func sparseChange(
+    of x: Matrix, from base: Matrix, first: Int, keeping selection: ElementSelection, factor: Float, into out: Matrix
+  ) throws(DeviceError)
+  /// Increases `counts[d]` by the number of elements whose digit is d: values `float32 [rows, columns]`, counts
+  /// `int32 [1, digits]`, digits a power of two up to 2¹⁶. `first` is the number of the first element in its tensor.
+  ///
+  /// Counts go on as unsigned numbers beyond 2³¹.
+  func countDigits(of values: Matrix, first: Int, digit: SortDigit, into counts: Matrix) throws(DeviceError)
+  /// `Σx², Σy², Σxy, Σ|x|, Σ|y|` of every block of `MomentLimits.block` consecutive elements, the last of which may be
+  /// shorter: x and y of one shape and any floating type each, sums `float32 [blocks, 5]`.
+  ///
+  /// Sixteen sums of every sixteenth element, by fma in ascending order, are added 8, 4, 2 and 1 apart: the same on every
+  /// device.
+  func blockMoments(_ x: Matrix, _ y: Matrix, into sums: Matrix) throws(DeviceError)
+  /// `out = base + factors[s] · Σ changes[i]` over the set s of those that agree with the sign of the sum of all, element by
+  /// element; a sum of 0 counts as positive, a change of 0 agrees with none.
+  ///
+  /// Changes are `float32 [changes, n]` (1 to 15), factors `float32 [1, 2^changes]` by the sets' bits, base and out `[1, n]` of
+  /// any floating type. Sums run in ascending order in float32, the last step is one fma, rounded once to the type of `out`.
+  /// `nonFinite`, `int32 [1, changes + 2]`, is increased by the number of infinities and NaNs in each of the changes, in the
+  /// base and, last, in the result.
+  func sumAgreeing(
+    _ changes: Matrix, base: Matrix, factors: Matrix, into out: Matrix, nonFinite: Matrix
+  ) throws(DeviceError)
   /// Converts element by element between floating types, rounding to nearest, ties to even.
   func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError)
 }

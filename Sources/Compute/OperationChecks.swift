@@ -216,6 +216,55 @@ extension ArgumentChecks {
     try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32])
   }
 
+  /// Checks `ComputeBackend.sparseChange`.
+  package static func sparseChange(
+    of x: Matrix, from base: Matrix, first: Int, into out: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "sparseChange")
+    try check.matrix(x, "x", rows: out.rows, columns: out.columns, ElementType.floating)
+    try check.matrix(base, "base", rows: out.rows, columns: out.columns, ElementType.floating)
+    try check.matrix(out, "out", rows: out.rows, columns: out.columns)
+    try check.require(first >= 0, "a first element of 0 or more", got: "\(first)")
+  }
+
+  /// Checks `ComputeBackend.countDigits`.
+  package static func countDigits(
+    of values: Matrix, first: Int, digit: SortDigit, into counts: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "countDigits")
+    try check.matrix(values, "values", rows: values.rows, columns: values.columns)
+    try check.require(first >= 0, "a first element of 0 or more", got: "\(first)")
+    let digits = counts.columns
+    try check.require(
+      1...1 << 16 ~= digits && digits & (digits - 1) == 0, "a power of two of counts up to 65536", got: "\(digits)")
+    try check.matrix(counts, "counts", rows: 1, columns: digits, [.int32])
+    try check.require(
+      0...31 ~= digit.shift && 0...31 ~= digit.prefixShift, "shifts from 0 to 31",
+      got: "\(digit.shift) and \(digit.prefixShift)")
+  }
+
+  /// Checks `ComputeBackend.blockMoments`.
+  package static func blockMoments(_ x: Matrix, _ y: Matrix, into sums: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "blockMoments")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns, ElementType.floating)
+    try check.matrix(y, "y", rows: x.rows, columns: x.columns, ElementType.floating)
+    try check.matrix(sums, "sums", rows: (x.count + MomentLimits.block - 1) / MomentLimits.block, columns: 5)
+  }
+
+  /// Checks `ComputeBackend.sumAgreeing`.
+  package static func sumAgreeing(
+    _ changes: Matrix, base: Matrix, factors: Matrix, into out: Matrix, nonFinite: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "sumAgreeing")
+    let most = WeightedSumLimits.mostInputs - 1
+    try check.require(1...most ~= changes.rows, "1 to \(most) changes", got: "\(changes.rows)")
+    try check.matrix(changes, "changes", rows: changes.rows, columns: out.columns)
+    try check.matrix(base, "base", rows: 1, columns: out.columns, ElementType.floating)
+    try check.matrix(factors, "factors", rows: 1, columns: 1 << changes.rows)
+    try check.matrix(out, "out", rows: 1, columns: out.columns, ElementType.floating)
+    try check.matrix(nonFinite, "nonFinite", rows: 1, columns: changes.rows + 2, [.int32])
+  }
+
   /// Checks `ComputeBackend.convert`.
   package static func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
     let check = ArgumentChecks(operation: "convert")

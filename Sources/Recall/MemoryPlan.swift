@@ -139,10 +139,18 @@ public struct StreamMemory: Sendable {
 
   /// Sizes the ring.
   ///
+  /// - Parameters:
+  ///   - plan: The fusion.
+  ///   - scratch: What a lane keeps beside its pieces.
+  ///   - budget: The most bytes to use, if they are bounded.
+  ///   - backend: The device.
   /// - Throws: `Failure` of category `usage` when the budget cannot hold the smallest ring.
-  init(for plan: FusionPlan, budget: Int?, on backend: any ComputeBackend) throws(Failure) {
-    let smallest = PieceRing.smallest(for: plan)
-    ring = PieceRing(for: plan, on: backend, budget: budget.map { $0 - MemoryPlan.program }) ?? smallest
+  init(
+    for plan: FusionPlan, scratch: LaneScratch = .none, budget: Int?, on backend: any ComputeBackend
+  ) throws(Failure) {
+    let smallest = PieceRing.smallest(for: plan, scratch: scratch)
+    ring =
+      PieceRing(for: plan, scratch: scratch, on: backend, budget: budget.map { $0 - MemoryPlan.program }) ?? smallest
     if let budget { try requireMemory(smallest.byteCount + MemoryPlan.program, within: budget) }
   }
 }

@@ -90,6 +90,9 @@ struct MergeOutput {
         Made with Recall: every linear map is the one nearest to those of the models below on their own \(samples)
         typical samples (RegMean, arXiv 2212.09849); all else is their mean.
         """
+    case let name? where report.layers.first?.layer == .whole:
+      let summary = MergeMethods.all.first { $0.name == name }?.summary ?? ""
+      return "Made with Recall by the method \(name): \(summary)."
     default: return recall
     }
   }

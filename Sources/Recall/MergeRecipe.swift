@@ -57,6 +57,12 @@ public struct MergeRecipe: Sendable, Equatable {
   public var shallowScale: Double?
   /// What changes in the last block are multiplied by, where scales grow with depth.
   public var deepScale = 1.0
+  /// Where between two models the result lies, from 0, the first, to 1, the second.
+  public var t = 0.5
+  /// How much of every change from the base is kept, above 0 and up to 1.
+  public var density = 1.0
+  /// How changes of which only some elements are kept are made up for the others.
+  public var rescale = ChangeRescale.density
   /// Which model selects the typical samples where there is neither anchor nor base.
   public var typicalFrom: String?
   /// The pool of texts, or the typical samples that `select` wrote.
@@ -77,7 +83,7 @@ public struct MergeRecipe: Sendable, Equatable {
   public var samplesOfModels: [String: String] = [:]
   /// The similarity that no pair of models may stay below in most layers; `nil` for no such condition.
   public var requiredSimilarity: Double?
-  /// Seeds the clustering.
+  /// Seeds the clustering, or the choice of random elements.
   public var seed = 0
   /// The type of fused tensors; `nil` for that of the reference, tensor by tensor.
   public var elementType: ElementType?
@@ -96,7 +102,7 @@ public struct MergeRecipe: Sendable, Equatable {
   ///
   /// - Throws: `Failure` of category `usage`.
   func check() throws(Failure) {
-    try checkScale()
+    try checkChanges()
     guard weights.allSatisfy({ $0 == nil }) else {
       throw Failure(
         .usage, operation: "read the recipe", subject: "--weight", expected: "a method whose weights are given",
@@ -108,10 +114,15 @@ public struct MergeRecipe: Sendable, Equatable {
       got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
   }
 
-  /// Makes sure that there is a base where something is scaled from it.
+  /// Makes sure that there is a base where something is scaled from it, and that something of every change is kept.
   ///
   /// - Throws: `Failure` of category `usage`.
-  func checkScale() throws(Failure) {
+  func checkChanges() throws(Failure) {
+    guard density > 0, density <= 1 else {
+      throw Failure(
+        .usage, operation: "read the recipe", subject: "--density", expected: "a number above 0, up to 1",
+        got: "\(density)")
+    }
     guard scale != 1, base == nil else { return }
     throw Failure(
       .usage, operation: "read the recipe", subject: "--scale", expected: "--base beside it", got: "none",
@@ -171,6 +182,7 @@ public struct MergeRecipe: Sendable, Equatable {
       "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
       "normalize": normalize.map(JSONValue.bool) ?? .null, "scale": .double(scale),
       "shallowScale": shallowScale.map(JSONValue.double) ?? .null, "deepScale": .double(deepScale),
+      "t": .double(t), "density": .double(density), "rescale": .string(rescale.rawValue),
       "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
     ]
     return json.object?.members ?? []

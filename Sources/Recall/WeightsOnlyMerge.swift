@@ -15,6 +15,8 @@ public struct WeightsOnlyPlan: Sendable {
   let sums: [Layer: [Double]]
   /// What every tensor of the output is made of.
   let fusion: FusionPlan
+  /// How tensors are made where that is more than a sum; `nil` where it is not.
+  let rules: (any FusionRules)?
   /// What is kept in memory.
   let memory: StreamMemory
   /// What finds the digest of each input while it is read: of the models, and of a base that is none of them.
@@ -37,7 +39,7 @@ public struct WeightsOnlyPlan: Sendable {
     on backend: any ComputeBackend
   ) throws {
     self.method = method
-    try recipe.checkScale()
+    try recipe.checkChanges()
     try method.check(recipe)
     guard recipe.anchor == nil else {
       throw Failure(
@@ -80,9 +82,10 @@ public struct WeightsOnlyPlan: Sendable {
     self.models = models
     let weights = order.map { used[$0] }
     self.weights = weights
-    let inputs = models + (usesBase && known == nil ? [reference] : [])
+    let place = method.takesBaseApart ? nil : known
+    let inputs = models + (usesBase && place == nil ? [reference] : [])
     digests = inputs.map { ModelDigester($0) }
-    let origin = usesBase ? FusionOrigin(input: known ?? models.count, scale: recipe.scale) : nil
+    let origin = usesBase ? FusionOrigin(input: place ?? models.count, scale: recipe.scale) : nil
     let (assignment, scales) = try WeightsOnlyPlan.layers(of: reference, method, recipe)
     sums = scales.mapValues { scale in
       let weights = weights.map { $0 * scale }
@@ -94,14 +97,15 @@ public struct WeightsOnlyPlan: Sendable {
     }
     fusion = try FusionPlan(
       models: inputs, origin: origin, reference: reference, assignment: assignment, elementType: recipe.elementType)
-    memory = try StreamMemory(for: fusion, budget: memoryBudget, on: backend)
+    rules = try method.rules(weights: weights, recipe: recipe, plan: fusion)
+    memory = try StreamMemory(for: fusion, scratch: rules?.scratch ?? .none, budget: memoryBudget, on: backend)
     try requireDeviceMemory(memory.ring.byteCount, on: backend.device)
     var recipe = recipe
     recipe.models = models.map(\.path)
     recipe.weights = order.map { given[$0] ?? method.defaultWeight(models: given.count) }
     recipe.base = reference.path
     recipe.normalize = recipe.normalize ?? method.normalizesByDefault
-    self.recipe = recipe
+    self.recipe = method.recorded(recipe, weights: weights)
   }
 
   /// The layers of the tensors and the scale of each of them, where scales depend on depth.
@@ -206,7 +210,12 @@ public struct WeightsOnlyMerge {
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try progress.fusion("fuse", plan.fusion, writer))
     try timings.measure("fuse") {
-      try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: plan.sums)
+      let tensors = plan.fusion.tensors.filter(\.isFused)
+      if let rules = plan.rules {
+        try fusion.fuse(tensors, by: rules)
+      } else {
+        try fusion.fuse(tensors, weights: plan.sums)
+      }
       try fusion.copyTheRest()
       try fusion.finish()
     }

@@ -11,9 +11,8 @@ extension Command {
     name: "merge", summary: "merges fine-tuned models into one",
     options: [
       RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.weight, RecipeOptions.normalize,
-      RecipeOptions.base, RecipeOptions.scale, RecipeOptions.shallowScale, RecipeOptions.deepScale,
-      RecipeOptions.typicalFrom,
-    ] + RecipeOptions.selection + RecipeOptions.aligning + RecipeOptions.weighing + [
+      RecipeOptions.base, RecipeOptions.typicalFrom,
+    ] + RecipeOptions.changing + RecipeOptions.selection + RecipeOptions.aligning + RecipeOptions.weighing + [
       RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
       CommonOptions.overwrite, CommonOptions.resume,
       CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan"),

@@ -9,7 +9,7 @@ enum RecipeOptions {
   static let recipe = CommandOption(
     name: "--recipe", placeholder: "FILE", help: "a JSON recipe, as recall.json keeps it; options outrank it")
   static let method = CommandOption(
-    name: "--method", placeholder: MergeMethods.all.map(\.name).joined(separator: "|"),
+    name: "--method", placeholder: "METHOD",
     help: "how to merge (default: \(MergeMethods.standard)): "
       + MergeMethods.all.map { "\($0.name), \($0.summary)" }.joined(separator: "; "))
   static let anchor = CommandOption(
@@ -33,6 +33,13 @@ enum RecipeOptions {
   static let deepScale = CommandOption(
     name: "--deep-scale", placeholder: "α+β",
     help: "lines: what changes in the last block are multiplied by (our default: 1)")
+  static let t = CommandOption(
+    name: "--t", placeholder: "T", help: "slerp: from 0, the first --model, to 1, the second (our default: 0.5)")
+  static let density = CommandOption(
+    name: "--density", placeholder: "D", help: "the share of every change that is kept, above 0 up to 1 (default: 1)")
+  static let rescale = CommandOption(
+    name: "--rescale", placeholder: "density|norm|none",
+    help: "dare: divide what is kept by the density, give it the L1 norm of all, or leave it (default: density)")
   static let adapterBase = CommandOption(
     name: "--base", placeholder: "DIR", help: "the base of an adapter")
   static let typicalFrom = CommandOption(
@@ -57,7 +64,8 @@ enum RecipeOptions {
     name: "--pooling", placeholder: "mean|last", help: "how a text's states become one vector (our default: mean)")
   static let maxTokens = CommandOption(
     name: "--max-tokens", placeholder: "N", help: "where texts are cut, special tokens included (our default: 512)")
-  static let seed = CommandOption(name: "--seed", placeholder: "N", help: "seeds the clustering (our default: 0)")
+  static let seed = CommandOption(
+    name: "--seed", placeholder: "N", help: "seeds the clustering, or random elements (our default: 0)")
   static let distance = CommandOption(
     name: "--distance", placeholder: "relative|absolute",
     help: "squared distance over the mean squared norm, or as it is (our default: relative)")
@@ -76,6 +84,7 @@ enum RecipeOptions {
     name: "--allow-non-finite", placeholder: nil,
     help: "let NaNs and infinities through where no hidden state depends on them")
 
+  static let changing = [scale, shallowScale, deepScale, t, density, rescale]
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
   static let aligning = [samplesFor, alignShare, ridge]
   static let weighing = [distance, bandwidth, temperature, requireSimilarity]
@@ -94,6 +103,9 @@ enum RecipeOptions {
     try set(&recipe, \.scale, options.parsed("--scale", "a finite number", weight))
     try set(&recipe, \.shallowScale, options.parsed("--shallow-scale", "a finite number", weight))
     try set(&recipe, \.deepScale, options.parsed("--deep-scale", "a finite number", weight))
+    try set(&recipe, \.t, options.parsed("--t", "a number from 0 to 1", alignShare))
+    try set(&recipe, \.density, options.parsed("--density", "a number above 0, up to 1", similarity))
+    try set(&recipe, \.rescale, options.parsed("--rescale", "density, norm or none", ChangeRescale.init(rawValue:)))
     if let typicalFrom = options.value("--typical-from") { recipe.typicalFrom = typicalFrom }
     if let samples = options.value("--samples") { recipe.samples = absolutePath(samples) }
     try set(&recipe, \.typical, options.parsed("--typical", "a positive whole number", positive))
@@ -182,7 +194,7 @@ enum RecipeOptions {
         got: "one that it has no use for", advice: "Leave it out, or choose --method recall-align or regmean.")
     }
     let all =
-      [anchor, base, scale, shallowScale, deepScale, typicalFrom] + selection + aligning + weighing + [normalize]
+      [anchor, base, typicalFrom] + changing + selection + aligning + weighing + [normalize]
     for option in all where options.has(option.name) {
       guard !method.recipeKeys.contains(key(of: option)) else { continue }
       throw Failure(
@@ -272,6 +284,10 @@ enum RecipeOptions {
     case "scale": recipe.scale = try value("a finite number") { weight($0.compact) }
     case "shallowScale": recipe.shallowScale = try value("a finite number") { weight($0.compact) }
     case "deepScale": recipe.deepScale = try value("a finite number") { weight($0.compact) }
+    case "t": recipe.t = try value("a number from 0 to 1") { alignShare($0.compact) }
+    case "density": recipe.density = try value("a number above 0, up to 1") { similarity($0.compact) }
+    case "rescale":
+      recipe.rescale = try value("density, norm or none") { $0.string.flatMap(ChangeRescale.init(rawValue:)) }
     case "base": recipe.base = try value("a path", \.string)
     case "typicalFrom": recipe.typicalFrom = try value("a path", \.string)
     case "samples": recipe.samples = absolutePath(try value("a path", \.string))

@@ -55,6 +55,46 @@ import Testing
     try expectRefusal(linear + first + second + ["--memory", "1M"], naming: ["--memory", "at least"])
   }
 
+  @Test("changes need a base, and what is asked of them has to make sense")
+  func changes() throws {
+    let base = ["--base", Fixtures.sibling("third")]
+    for method in ["task-arithmetic", "ties", "dare-linear", "dare-ties", "lines"] {
+      try expectRefusal(["--method", method] + first + second, naming: ["--base", method])
+      try expectRefusal(["--method", method] + base, naming: ["--model", "1 to 15"])
+    }
+    try expectRefusal(linear + first + second + ["--scale", "2"], naming: ["--scale", "--base"])
+    try expectRefusal(
+      ["--anchor", Fixtures.sibling("third"), "--samples", Fixtures.siblingSamples, "--scale", "1.5"] + first,
+      naming: ["--scale", "--base"])
+    for density in ["0", "-0.5", "1.5", "nan", "half"] {
+      try expectRefusal(
+        ["--method", "ties", "--density", density] + base + first + second, naming: ["--density", density])
+    }
+    try expectRefusal(["--method", "dare-ties", "--rescale", "l1"] + base + first, naming: ["--rescale", "norm"])
+    try expectRefusal(["--method", "ties", "--seed", "1"] + base + first, naming: ["--seed", "ties"])
+    try expectRefusal(["--method", "lines", "--deep-scale", "inf"] + base + first, naming: ["--deep-scale"])
+    try expectRefusal(linear + first + second + ["--density", "0.5"], naming: ["--density", "linear"])
+  }
+
+  @Test("slerp takes two models and a number from 0 to 1")
+  func slerp() throws {
+    let slerp = ["--method", "slerp"]
+    try expectRefusal(
+      slerp + first + second + ["--model", Fixtures.sibling("third")], naming: ["--model", "two", "3"])
+    try expectRefusal(slerp + first, naming: ["--model", "two"])
+    for t in ["-0.1", "1.01", "nan"] { try expectRefusal(slerp + first + second + ["--t", t], naming: ["--t", t]) }
+    try expectRefusal(slerp + first + ["--weight", "1"] + second, naming: ["--weight", "slerp"])
+  }
+
+  @Test("lm-cocktail needs examples with something to score, and finds the weights itself")
+  func examples() throws {
+    let cocktail = ["--method", "lm-cocktail"] + first + second
+    try expectRefusal(cocktail, naming: ["--samples"])
+    let prompt = try directory.write("{\"prompt\": \"a\"}\n", to: "prompt.jsonl")
+    try expectRefusal(cocktail + ["--samples", prompt], code: 65, naming: ["prompt.jsonl", "answer"])
+    try expectRefusal(cocktail + ["--samples", prompt, "--weight", "1"], naming: ["--weight"])
+  }
+
   @Test("a recipe has models with weights, and its report gives the same merge again")
   func recipe() throws {
     let text = """

@@ -194,6 +194,35 @@ extension ComputeBackend {
     }
   }
 
+  @Test("changes, digits, moments and sums that do not fit", arguments: TestedBackend.all)
+  func changes(tested: TestedBackend) throws {
+    let backend = try tested.open()
+    let (x, row) = (try backend.floats(2, 3), try backend.floats(1, 3))
+    let out = try backend.floats(2, 3)
+    _ = try refusal {
+      try backend.sparseChange(of: x, from: row, first: 0, keeping: .all, factor: 1, into: out)
+    }
+    _ = try refusal { try backend.sparseChange(of: x, from: x, first: -1, keeping: .all, factor: 1, into: out) }
+    let counts = try backend.upload([0, 0, 0] as [Int32], columns: 3)
+    _ = try refusal {
+      try backend.countDigits(of: x, first: 0, digit: SortDigit(.magnitude, shift: 15), into: counts)
+    }
+    let pair = try backend.upload([0, 0] as [Int32], columns: 2)
+    _ = try refusal {
+      try backend.countDigits(of: x, first: 0, digit: SortDigit(.number, shift: 32), into: pair)
+    }
+    _ = try refusal { try backend.blockMoments(x, x, into: backend.floats(1, 3)) }
+    _ = try refusal { try backend.blockMoments(x, row, into: backend.floats(1, 5)) }
+    let counters = try backend.upload([0, 0, 0, 0] as [Int32], columns: 4)
+    _ = try refusal {
+      try backend.sumAgreeing(x, base: row, factors: backend.floats(1, 3), into: row, nonFinite: counters)
+    }
+    _ = try refusal {
+      try backend.sumAgreeing(
+        backend.floats(16, 3), base: row, factors: backend.floats(1, 1 << 16), into: row, nonFinite: counters)
+    }
+  }
+
   @Test("elements that are not aligned to their size", arguments: TestedBackend.all)
   func alignment(tested: TestedBackend) throws {
     let backend = try tested.open()

@@ -172,6 +172,30 @@ final class FaultyBackend: ComputeBackend {
       try processor.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)
     }
   }
+  func sparseChange(
+    of x: Matrix, from base: Matrix, first: Int, keeping selection: ElementSelection, factor: Float, into out: Matrix
+  ) throws(DeviceError) {
+    try perform("sparseChange", into: out) { () throws(DeviceError) in
+      try processor.sparseChange(of: x, from: base, first: first, keeping: selection, factor: factor, into: out)
+    }
+  }
+  func countDigits(of values: Matrix, first: Int, digit: SortDigit, into counts: Matrix) throws(DeviceError) {
+    try perform("countDigits", into: counts) { () throws(DeviceError) in
+      try processor.countDigits(of: values, first: first, digit: digit, into: counts)
+    }
+  }
+  func blockMoments(_ x: Matrix, _ y: Matrix, into sums: Matrix) throws(DeviceError) {
+    try perform("blockMoments", into: sums) { () throws(DeviceError) in
+      try processor.blockMoments(x, y, into: sums)
+    }
+  }
+  func sumAgreeing(
+    _ changes: Matrix, base: Matrix, factors: Matrix, into out: Matrix, nonFinite: Matrix
+  ) throws(DeviceError) {
+    try perform("sumAgreeing", into: out) { () throws(DeviceError) in
+      try processor.sumAgreeing(changes, base: base, factors: factors, into: out, nonFinite: nonFinite)
+    }
+  }
   func convert(_ source: Matrix, into destination: Matrix) throws(DeviceError) {
     try perform("convert", into: destination) { () throws(DeviceError) in
       try processor.convert(source, into: destination)

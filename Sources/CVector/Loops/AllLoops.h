@@ -7,6 +7,7 @@
 #include "VectorTypes.h"
 #include "Conversion.h"
 #include "WeightedSum.h"
+#include "Changes.h"
 #include "Exponential.h"
 #include "Elementwise.h"
 #include "Distance.h"
@@ -20,6 +21,10 @@ const struct VectorLoops LOOPS = {
     .widen = widen,
     .convert = convert,
     .weightedSum = weightedSum,
+    .sparseChange = sparseChange,
+    .countDigits = countDigits,
+    .moments = moments,
+    .sumAgreeing = sumAgreeing,
     .packPanels = packPanels,
     .packTiles = packTiles,
     .multiplyPacked = multiplyPacked,

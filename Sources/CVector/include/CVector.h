@@ -28,6 +28,42 @@ struct WeightedSum {
   enum ElementFormat outputFormat;
 };
 
+// Which elements of a change are kept; see ElementSelection in Compute.
+enum SelectionKind { SelectionAll, SelectionLargest, SelectionRandom };
+
+struct Selection {
+  enum SelectionKind kind;
+  // Of the largest the least magnitude, of random ones what their numbers are below.
+  uint32_t threshold;
+  // Of the largest the last element that is kept of those with the least magnitude.
+  uint64_t last;
+  // Of random ones.
+  uint32_t key[2];
+};
+
+// One digit of the numbers that order elements; see SortDigit in Compute.
+struct Digit {
+  bool isOfNumber;
+  uint32_t shift;
+  uint32_t prefixShift;
+  uint32_t prefix;
+  // The number of digits less 1.
+  uint32_t mask;
+};
+
+// base + factors[s] * sum of the changes that agree with the sign of the sum of all, s being their set.
+struct AgreeingSum {
+  size_t changeCount;
+  // changeCount rows, `stride` floats apart.
+  const float *changes;
+  size_t stride;
+  const void *base;
+  enum ElementFormat baseFormat;
+  const float *factors;
+  void *output;
+  enum ElementFormat outputFormat;
+};
+
 // One head of one text: softmax(scale * queries * keys^T) * values, row by row.
 struct AttentionHead {
   // [tokens, dimension] each; the strides count the elements from one token to the next.
@@ -61,6 +97,18 @@ struct VectorLoops {
       size_t count);
   // Elements first to first + count. Adds to nonFinite[i] the infinities and NaNs of input i, then of the output.
   void (*weightedSum)(const struct WeightedSum *sum, size_t first, size_t count, uint64_t *nonFinite);
+
+  // out = factor * (x - base) of the elements that are kept, 0 of the others; `first` is the first element's number.
+  void (*sparseChange)(
+      const void *x, enum ElementFormat xFormat, const void *base, enum ElementFormat baseFormat,
+      const struct Selection *selection, uint64_t first, float factor, float *out, size_t count);
+  // counts[digit] += 1 for every element that has the prefix.
+  void (*countDigits)(const float *values, uint64_t first, const struct Digit *digit, uint32_t *counts, size_t count);
+  // The sums of x^2, y^2, xy, |x| and |y|, sixteen of each added up as the contract says.
+  void (*moments)(
+      const void *x, enum ElementFormat xFormat, const void *y, enum ElementFormat yFormat, size_t count, float *sums);
+  // Elements first to first + count. Adds to nonFinite[i] the infinities and NaNs of change i, then of base and output.
+  void (*sumAgreeing)(const struct AgreeingSum *sum, size_t first, size_t count, uint64_t *nonFinite);
 
   // rows x depth elements, a row every rowStride elements, to panels [rows / PanelColumns][depth][PanelColumns];
   // missing rows of the last panel are zero.

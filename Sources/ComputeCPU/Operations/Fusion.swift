@@ -39,10 +39,7 @@ extension CPUBackend {
         }
       }
     }
-    for (index, count) in counts.enumerated() {
-      let counter = nonFinite.integers + index % counters
-      counter.pointee = Int32(clamping: UInt64(clamping: counter.pointee) + count)
-    }
+    nonFinite.add(counts)
   }
 
   /// Converts element by element, rounded once to nearest, ties to even; equal types are copied bit by bit.

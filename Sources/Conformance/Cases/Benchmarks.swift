@@ -110,6 +110,13 @@ extension OperationCase {
       weightedSum([ElementType](repeating: .float32, count: 3), .float32, rows: scale.fusedRows, columns: width),
       weightedSum(
         [ElementType](repeating: .bfloat16, count: 8), .bfloat16, rows: scale.fusedRows / 2, columns: width),
+      sparseChange(
+        [.bfloat16, .bfloat16], count: scale.fusedRows * width, first: 0, .random(key: 1, threshold: 1 << 31)),
+      countDigits(SortDigit(.magnitude, shift: 15), 1 << 16, count: scale.fusedRows * width) { numbers in
+        numbers.matrix(1, scale.fusedRows * width)
+      },
+      blockMoments([.bfloat16, .bfloat16], count: scale.fusedRows * width),
+      sumAgreeing(changes: 3, count: scale.fusedRows * width, .bfloat16, isStrange: false),
     ]
   }
 }

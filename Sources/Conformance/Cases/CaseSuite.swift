@@ -2,6 +2,6 @@ extension OperationCase {
   /// Every case, small enough to be compared with the reference.
   public static var all: [OperationCase] {
     hiddenStateCases + multiplyCases + attentionCases + similarityCases + clusteringCases + tokenScoreCases
-      + linearSystemCases + fusionCases
+      + linearSystemCases + changeCases + fusionCases
   }
 }

@@ -94,6 +94,15 @@ public struct FusionPlan: Sendable {
     try FusionPlan.checkNothingIsLost(models: models, tensors: tensors)
   }
 
+  /// The base's place among the inputs.
+  ///
+  /// - Throws: `Failure` of category `internalError` for a plan without one.
+  func base() throws(Failure) -> Int {
+    if let origin { return origin.input }
+    throw Failure(
+      .internalError, operation: "plan the fusion", subject: "the base", expected: "one among the inputs", got: "none")
+  }
+
   /// What every input counts in a sum: `S · wᵢ`, and `1 − S` more for the base, where one takes part.
   ///
   /// - Parameter weights: The weight of every model, or of every input.

@@ -60,7 +60,22 @@ public final class ParameterFusion {
         streamed.append(tensor)
       }
     }
-    try stream(streamed, weights: weights)
+    try stream(streamed) { tensor throws(Failure) in .sum(try floats(weights, of: tensor)) }
+  }
+
+  /// Fuses tensors by rules of their own.
+  ///
+  /// - Parameters:
+  ///   - tensors: Planned tensors whose rule is `fused`.
+  ///   - rules: How each of them is fused.
+  /// - Throws: As for weights, and what looking at the tensors throws.
+  func fuse(_ tensors: [PlannedTensor], by rules: any FusionRules) throws {
+    let awaited = try tensors.filter { tensor throws(Failure) in try output.awaits(tensor) }
+    let survey = TensorSurvey(plan, ring: ring, slots: try reserved(), waits: waits, on: backend)
+    // A tensor that was looked at is fused right after, while what was read of it is at hand.
+    for tensors in rules.surveys ? awaited.map({ [$0] }) : [awaited] {
+      try stream(tensors) { tensor in try rules.rule(for: tensor, survey) }
+    }
   }
 
   /// Writes a tensor that was computed as a whole, in the type of the output; one that is finished stays as it is.
@@ -86,8 +101,8 @@ public final class ParameterFusion {
       elementType: ElementType(stored: tensor.layout.type, of: tensor.layout.name))
   }
 
-  private func stream(_ tensors: [PlannedTensor], weights: [Layer: [Double]]) throws {
-    guard !tensors.isEmpty else { return }
+  /// The ring's memory.
+  private func reserved() throws(DeviceError) -> [SlotBuffers] {
     if slots.isEmpty {
       slots = try (0..<ring.slots).map { _ throws(DeviceError) in
         try SlotBuffers(
@@ -95,11 +110,22 @@ public final class ParameterFusion {
           on: backend)
       }
     }
-    let pieces = ring.pieces(of: tensors)
-    let stream = PieceStream(
-      plan, pieces: pieces, weights: try pieces.map { piece throws(Failure) in try floats(weights, of: piece.tensor) },
-      slots: slots, digests: digests, waits: waits, output: output)
-    try stream.run(on: backend)
+    return slots
+  }
+
+  private func stream(_ tensors: [PlannedTensor], by rule: (PlannedTensor) throws -> ElementRule) throws {
+    guard !tensors.isEmpty else { return }
+    var pieces: [Piece] = []
+    var rules: [ElementRule] = []
+    for tensor in tensors {
+      let rule = try rule(tensor)
+      let cut = ring.pieces(of: [tensor])
+      pieces += cut
+      rules += [ElementRule](repeating: rule, count: cut.count)
+    }
+    let slots = try reserved()
+    let work = FusionWork(plan, pieces, rules: rules, slots: slots.count, output: output)
+    try PieceStream(plan, pieces: pieces, slots: slots, digests: digests, waits: waits, work: work).run(on: backend)
   }
 
   /// Copies all tensors that are not fused.
@@ -186,13 +212,19 @@ final class FusionOutput: Sendable {
     try writer.finish(tensor.layout.name, inputs: [], nonFinite: 0)
   }
 
+  /// The input, or the output behind the inputs, that is at fault: the base first, whose values are in every change from it.
+  private func firstNonFinite(_ counts: [Int]) -> Int? {
+    if let base = plan.origin?.input, counts[base] > 0 { return base }
+    return counts.firstIndex { $0 > 0 }
+  }
+
   private func count(_ nonFinite: [Int], of tensor: PlannedTensor, isFirst: Bool, isLast: Bool) throws(Failure) {
     let counts = counts.withLock { counts in
       counts = isFirst ? nonFinite : zip(counts, nonFinite).map(+)
       return counts
     }
     guard isLast else { return }
-    guard !allowsNonFinite, let index = counts.firstIndex(where: { $0 > 0 }) else {
+    guard !allowsNonFinite, let index = firstNonFinite(counts) else {
       let inputs = zip(digests, tensor.sources).map { $0.digest(of: $1) }
       return try writer.finish(tensor.layout.name, inputs: inputs, nonFinite: counts.last ?? 0)
     }

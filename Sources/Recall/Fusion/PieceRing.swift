@@ -15,11 +15,11 @@ public struct PieceRing: Sendable, Equatable {
   /// The bytes of one piece of the output.
   let outputByteCount: Int
 
-  /// The bytes that forming one piece of every adapted input takes.
-  private let formingByteCount: Int
+  /// The bytes that forming one piece of every adapted input takes, and what is made of the inputs on the way.
+  private let workByteCount: Int
 
   /// The host memory of all slots.
-  public var byteCount: Int { slots * (inputByteCount + outputByteCount + formingByteCount) }
+  public var byteCount: Int { slots * (inputByteCount + outputByteCount + workByteCount) }
 
   /// Elements that stay in a core's cache from reading to writing, with a few models of 16 bits.
   private static let elementsInCache = 1 << 18
@@ -36,12 +36,13 @@ public struct PieceRing: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - plan: The fusion that it serves.
+  ///   - scratch: What a lane keeps beside its pieces.
   ///   - backend: The device.
   ///   - budget: The most bytes to use, if they are bounded.
-  init?(for plan: FusionPlan, on backend: any ComputeBackend, budget: Int?) {
+  init?(for plan: FusionPlan, scratch: LaneScratch = .none, on backend: any ComputeBackend, budget: Int?) {
     var elements = backend.device.kind == .processor ? PieceRing.elementsInCache : PieceRing.elementsOnTheBus
     var slots = max(PieceRing.readsAtOnce, backend.threadBackends?.count ?? 0)
-    func ring() -> PieceRing { PieceRing(for: plan, slots: slots, pieceElements: elements) }
+    func ring() -> PieceRing { PieceRing(for: plan, scratch: scratch, slots: slots, pieceElements: elements) }
     if let budget {
       while ring().byteCount > budget, slots > PieceRing.readsAtOnce { slots -= 1 }
       while ring().byteCount > budget, elements > PieceRing.fewestElements { elements /= 2 }
@@ -52,11 +53,11 @@ public struct PieceRing: Sendable, Equatable {
   }
 
   /// The least with which anything can be streamed.
-  static func smallest(for plan: FusionPlan) -> PieceRing {
-    PieceRing(for: plan, slots: 1, pieceElements: fewestElements)
+  static func smallest(for plan: FusionPlan, scratch: LaneScratch = .none) -> PieceRing {
+    PieceRing(for: plan, scratch: scratch, slots: 1, pieceElements: fewestElements)
   }
 
-  private init(for plan: FusionPlan, slots: Int, pieceElements: Int) {
+  private init(for plan: FusionPlan, scratch: LaneScratch, slots: Int, pieceElements: Int) {
     let fused = plan.tensors.filter(\.isFused)
     let bitsIn = fused.map { $0.sources.reduce(0) { $0 + $1.type.bitWidth } }.max() ?? 0
     let bitsOut = fused.map(\.layout.type.bitWidth).max() ?? 0
@@ -66,9 +67,10 @@ public struct PieceRing: Sendable, Equatable {
     outputByteCount = bitsOut / 8 * self.pieceElements
     let adapters = plan.models.filter { $0.adapter != nil }
     let widest = bitsIn / 8 / max(1, plan.models.count)
-    formingByteCount = adapters.reduce(0) { [pieceElements = self.pieceElements] in
+    let forming = adapters.reduce(0) { [pieceElements = self.pieceElements] in
       $0 + widest * pieceElements + AdaptedTensors.byteCount($1)
     }
+    workByteCount = forming + scratch.byteCount(elements: self.pieceElements)
   }
 
   /// The pieces of tensors, in the order in which they are read: that of the output's files.

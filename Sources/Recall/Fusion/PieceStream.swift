@@ -4,42 +4,38 @@ import Diagnostics
 import Dispatch
 import Synchronization
 
-/// Takes pieces of tensors from the inputs through the device to the output: a thread for each slot of a ring takes one
+/// Takes pieces of tensors from the inputs through the device to where they go: a thread for each slot of a ring takes one
 /// piece after the other and does all of its steps.
 ///
 /// So reads, transfers, sums and writes of different pieces overlap, and where the device computes in host memory a piece
 /// stays in the cache of one core from reading to writing.
-final class PieceStream: Sendable {
+final class PieceStream<Work: PieceWork>: Sendable {
   private let plan: FusionPlan
   private let pieces: [Piece]
-  private let weights: [[Float]]
   private let slots: [SlotBuffers]
   private let digests: [TensorDigests]
   private let schedule: PieceSchedule
   private let waits: StageWaits
-  private let output: FusionOutput
+  private let work: Work
 
   /// Prepares a stream.
   ///
   /// - Parameters:
   ///   - plan: What is made of what.
-  ///   - pieces: What to fuse, in the order of reading.
-  ///   - weights: For each piece, one weight per model.
+  ///   - pieces: What to take, in the order of reading.
   ///   - slots: The host memory.
-  ///   - digests: What the bytes read add to, one for each model.
+  ///   - digests: What the bytes read add to, one for each input, or none.
   ///   - waits: Told how long the pieces took to be read, computed and written.
-  ///   - output: Where fused pieces go.
+  ///   - work: What is done with them.
   init(
-    _ plan: FusionPlan, pieces: [Piece], weights: [[Float]], slots: [SlotBuffers], digests: [ModelDigester],
-    waits: StageWaits, output: FusionOutput
+    _ plan: FusionPlan, pieces: [Piece], slots: [SlotBuffers], digests: [ModelDigester], waits: StageWaits, work: Work
   ) {
     self.plan = plan
     self.pieces = pieces
-    self.weights = weights
     self.slots = slots
     self.digests = digests.map(TensorDigests.init)
     self.waits = waits
-    self.output = output
+    self.work = work
     schedule = PieceSchedule(count: pieces.count, steps: plan.models.count + 1)
   }
 
@@ -50,21 +46,21 @@ final class PieceStream: Sendable {
     if let backends = backend.threadBackends {
       // Every thread computes for itself.
       eachSlot { [self] slot in
-        let lane = try FusionLane(plan.models, buffers: slots[slot], on: backends.open())
-        try takePieces(slot) { number in try lane.fuse(pieces[number], weights: weights[number]) }
+        let lane = try work.lane(of: slots[slot], on: backends.open())
+        if try takePieces(slot, with: lane.take) { try lane.close() }
       }.wait()
+      try schedule.finish()
     } else {
       // One thread, which is this one, commands the device for all slots.
-      let lanes = try slots.map { buffers throws(DeviceError) in
-        try FusionLane(plan.models, buffers: buffers, on: backend)
-      }
+      let lanes = try slots.map { buffers in try work.lane(of: buffers, on: backend) }
       let errands = Errands()
       eachSlot { [self] slot in
-        try takePieces(slot) { number in try errands.run(Errand(slot: slot, piece: number)) }
+        _ = try takePieces(slot) { number in try errands.run(Errand(slot: slot, piece: number)) }
       }.notify(queue: .global()) { errands.close() }
-      errands.serve { errand in try lanes[errand.slot].fuse(pieces[errand.piece], weights: weights[errand.piece]) }
+      errands.serve { errand in try lanes[errand.slot].take(errand.piece) }
+      try schedule.finish()
+      for lane in lanes { try lane.close() }
     }
-    try schedule.finish()
   }
 
   private func eachSlot(_ body: @escaping @Sendable (_ slot: Int) throws -> Void) -> DispatchGroup {
@@ -78,23 +74,24 @@ final class PieceStream: Sendable {
     return threads
   }
 
-  private func takePieces(_ slot: Int, fuse: (_ number: Int) throws -> [Transfer]) throws {
+  /// Takes pieces until there is none left; says whether all went well.
+  private func takePieces(_ slot: Int, with take: (_ number: Int) throws -> [Transfer]) throws -> Bool {
     let buffers = slots[slot]
-    let nonFinite = NonFiniteCounter()
     while let number = schedule.next() {
       do {
         try waits.measure(.read, threads: slots.count) { try read(number, into: buffers.input) }
-        try waits.measure(.compute, threads: slots.count) { for transfer in try fuse(number) { try transfer.wait() } }
+        try waits.measure(.compute, threads: slots.count) { for transfer in try take(number) { try transfer.wait() } }
         try waits.measure(.write, threads: slots.count) {
           try schedule.inTurn(number, step: plan.models.count) {
-            try output.write(pieces[number], from: buffers, nonFinite: nonFinite.growth(in: buffers))
+            try work.finish(number, slot: slot, buffers)
           }
         }
       } catch {
         schedule.fail(number, error)
-        return
+        return false
       }
     }
+    return true
   }
 
   /// Reads a piece of every model and digests it while it is in the cache.
@@ -104,7 +101,7 @@ final class PieceStream: Sendable {
       try buffer.withMutableBytes(in: place) { destination throws(Failure) in
         try plan.models[index].read(source, bytes: piece.bytes(of: source), into: &destination)
       }
-      guard digests[index].isWanted else { continue }
+      guard digests.indices.contains(index), digests[index].isWanted else { continue }
       try schedule.inTurn(number, step: index) {
         buffer.withBytes(in: place) { bytes in
           digests[index].update(bytes, of: source, isFirst: piece.isFirst, isLast: piece.isLast)

@@ -50,8 +50,10 @@ public protocol MergeMethod: Sendable {
 public enum MergeMethods {
   /// All methods; the first is the default.
   public static let all: [any MergeMethod] = [
-    RecallMethod(), AlignedRecallMethod(), LinearMethod(), TaskArithmeticMethod(), LayerIncreasingMethod(),
-    RegressionMeanMethod(),
+    RecallMethod(), AlignedRecallMethod(), RegressionMeanMethod(), LinearMethod(), SlerpMethod(),
+    TaskArithmeticMethod(),
+    TIESMethod(), DAREMethod(name: "dare-linear", votes: false), DAREMethod(name: "dare-ties", votes: true),
+    LayerIncreasingMethod(), LMCocktailMethod(),
   ]
 
   /// The name of the default.
@@ -80,6 +82,10 @@ public protocol WeightsOnlyMethod: MergeMethod {
   /// Whether weights are divided by their sum where the recipe does not say.
   var normalizesByDefault: Bool { get }
 
+  /// Whether the elements of the models are compared with those of the base: then the base is an input of its own even where it
+  /// is one of the models, and what weights are divided by is up to the rules.
+  var takesBaseApart: Bool { get }
+
   /// Looks for options that make no sense.
   ///
   /// - Throws: `Failure` of category `usage`.
@@ -102,11 +108,32 @@ public protocol WeightsOnlyMethod: MergeMethod {
   ///   - blocks: The number of blocks.
   /// - Returns: A factor for each layer.
   func depthScales(_ recipe: MergeRecipe, blocks: Int) -> [Layer: Double]?
+
+  /// How tensors are made where that is more than a sum with the weights; `nil` where it is not.
+  ///
+  /// - Parameters:
+  ///   - weights: The weight of each model in canonical order.
+  ///   - recipe: The recipe.
+  ///   - plan: What is made of what.
+  /// - Returns: The rules.
+  /// - Throws: `Failure` for a plan that the method cannot fuse.
+  func rules(weights: [Double], recipe: MergeRecipe, plan: FusionPlan) throws(Failure) -> (any FusionRules)?
+
+  /// The recipe as it is recorded, for models in canonical order.
+  ///
+  /// - Parameters:
+  ///   - recipe: The recipe with its models in canonical order.
+  ///   - weights: The weight of each of them.
+  /// - Returns: A recipe that gives the same bytes.
+  func recorded(_ recipe: MergeRecipe, weights: [Double]) -> MergeRecipe
 }
 
 extension WeightsOnlyMethod {
   /// As given.
   public var normalizesByDefault: Bool { false }
+
+  /// One of the models, where it is one.
+  public var takesBaseApart: Bool { false }
 
   /// All options make sense.
   public func check(_ recipe: MergeRecipe) throws(Failure) {}
@@ -114,13 +141,21 @@ extension WeightsOnlyMethod {
   /// The same at every depth.
   public func depthScales(_ recipe: MergeRecipe, blocks: Int) -> [Layer: Double]? { nil }
 
+  /// Sums.
+  public func rules(
+    weights: [Double], recipe: MergeRecipe, plan: FusionPlan
+  ) throws(Failure) -> (any FusionRules)? { nil }
+
+  /// As it is.
+  public func recorded(_ recipe: MergeRecipe, weights: [Double]) -> MergeRecipe { recipe }
+
   /// The weight of a model that none is given for: 1 for changes, and the mean of models.
   func defaultWeight(models: Int) -> Double { weighsChanges ? 1 : 1 / Double(models) }
 
-  /// The weights as given, or the default, divided by their sum where that is asked for.
+  /// The weights as given, or the default, divided by their sum where that is asked for and does not depend on the element.
   public func weights(given: [Double?], recipe: MergeRecipe) throws(Failure) -> [Double] {
     let weights = given.map { $0 ?? defaultWeight(models: given.count) }
-    guard recipe.normalize ?? normalizesByDefault else { return weights }
+    guard !takesBaseApart, recipe.normalize ?? normalizesByDefault else { return weights }
     let sum = weights.reduce(0, +)
     // mergekit divides by whatever the sum is; by next to nothing, the result is noise.
     guard abs(sum) >= 1e-8 else {

@@ -65,7 +65,7 @@ extension WeightsOnlyPlan {
   /// - Throws: `Failure` when a small file cannot be read.
   func document() throws(Failure) -> JSONValue {
     [
-      "command": "merge", "recipe": recipe.json,
+      "command": "merge", "recipe": recipe.json, "weights": .array(weights.map(JSONValue.double)),
       "models": .array(try models.map { model throws(Failure) in try model.identity() }),
       "reference": try fusion.reference.identity(),
     ]

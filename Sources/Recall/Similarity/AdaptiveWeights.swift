@@ -8,7 +8,11 @@ import Foundation
 ///   - temperature: T, positive.
 /// - Returns: One positive weight per model; they sum to 1.
 public func adaptiveWeights(_ similarity: InterModelSimilarity, anchor: Int?, temperature: Double) -> [Double] {
-  let scores = similarity.scores(anchor: anchor)
+  softmax(similarity.scores(anchor: anchor), temperature: temperature)
+}
+
+/// `exp(x_i / T) / Σ_j exp(x_j / T)`.
+func softmax(_ scores: [Double], temperature: Double) -> [Double] {
   // The largest exponent is made zero so that a low temperature cannot overflow.
   let highest = scores.max() ?? 0
   let exponentials = scores.map { exp(($0 - highest) / temperature) }
