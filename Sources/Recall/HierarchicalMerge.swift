@@ -80,80 +80,110 @@ public struct HierarchicalMerge {
       fusionPlan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try self.progress.fusion("merge", fusionPlan, writer))
-    let alignment = try plan.alignment.map { plan in
-      try LayerAlignment(
-        plan, inputs: inputs, plan: fusionPlan, samples: own.samples(of: plan, shared: typical, anchor: inputs.anchor),
-        fusion: fusion, decisions: decisions, on: backend)
+    let walk = try LayerWalk(
+      inputs.models, companions: inputs.companions, digests: digests,
+      samples: SampleBatches(typical.samples, on: backend), pooling: typical.header.pooling, on: backend,
+      waits: timings.waits)
+    if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty, decisions.layers(of: inputs.reference) == nil {
+      let layers = try timings.measure("extract") {
+        try weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
+      }
+      try requireSimilarity(layers, inputs: inputs)
+      try layers.forEach(decisions.keep)
     }
-    let layers: [LayerWeights]
-    if alignment == nil, let decided = decisions.layers(of: inputs.reference) {
-      // An earlier run was stopped behind the last decision; no state is needed any more.
+    func weigh(_ visit: (LayerWeights, [ResidentTensors]) throws -> Void) throws {
+      try self.weigh(
+        walk, inputs: inputs, typical: typical, decisions: decisions, checkStop: writer.checkStop, visit: visit)
+    }
+    var balance: [Double]?
+    var layers: [LayerWeights] = []
+    if let alignment = plan.alignment {
+      let samples = own.samples(of: alignment, shared: typical, anchor: inputs.anchor)
+      func aligned(_ balance: [Double], _ output: LayerAlignment.Output?) throws(DeviceError) -> LayerAlignment {
+        try LayerAlignment(
+          alignment, inputs: inputs, plan: fusionPlan, samples: samples, balance: balance, output: output, on: backend)
+      }
+      let found = try timings.measure("balance") {
+        try self.balance(alignment, models: inputs.models.count, samples: samples, decisions: decisions) { balance in
+          let rehearsal = try aligned(balance, nil)
+          try weigh { layer, resident in _ = try rehearsal.align(layer, resident: resident) }
+          return try rehearsal.deviations()
+        }
+      }
+      balance = found
+      let alignment = try aligned(found, LayerAlignment.Output(fusion: fusion, decisions: decisions))
+      try timings.measure("merge") {
+        try weigh { layer, resident in
+          var solved = layer
+          solved.alignment = try alignment.align(layer, resident: resident)
+          layers.append(solved)
+          let names = Set(solved.alignment.map(\.tensor))
+          let rest = fusionPlan.tensors(of: layer.layer).filter { !names.contains($0.layout.name) }
+          try fusion.fuse(rest, weights: [layer.layer: layer.weights], resident: resident)
+        }
+      }
+    } else if let decided = decisions.layers(of: inputs.reference) {
+      // All was decided before: by an earlier run, or because the bandwidth needs every state. No state is needed any more.
       layers = decided
       try timings.measure("merge") {
         try fusion.fuse(fusionPlan.tensors.filter(\.isFused), weights: decided.byLayer)
       }
     } else {
-      layers = try weighAndFuse(
-        plan, typical: typical, decisions: decisions, alignment: alignment, fusion: fusion, writer: writer,
-        timings: &timings)
+      try timings.measure("merge") {
+        try weigh { layer, resident in
+          layers.append(layer)
+          try fusion.fuse(
+            fusionPlan.tensors(of: layer.layer), weights: [layer.layer: layer.weights], resident: resident)
+        }
+      }
     }
     var report = try timings.measure("finish") {
       try fusion.copyTheRest()
       try fusion.finish()
-      return try self.report(inputs, pool: plan.pool, typical: typical, own: own, layers: layers)
+      return try self.report(
+        inputs, pool: plan.pool, typical: typical, own: own, layers: layers, balance: balance)
     }
     try MergeOutput(plan: fusionPlan, elementType: recipe.elementType, writer: writer).finish(report, timings: timings)
     report.timings = timings
     return report
   }
 
-  /// Walks the depth: weighs the models at every layer and fuses it, or solves for its maps.
-  private func weighAndFuse(
-    _ plan: MergePlan, typical: TypicalSamples, decisions: MergeDecisions, alignment: LayerAlignment?,
-    fusion: ParameterFusion, writer: CheckpointWriter, timings: inout StageTimings
-  ) throws -> [LayerWeights] {
-    let inputs = plan.inputs
-    let walk = try LayerWalk(
-      inputs.models, companions: inputs.companions, digests: inputs.digests + inputs.companionDigests,
-      samples: SampleBatches(typical.samples, on: backend), pooling: typical.header.pooling, on: backend,
-      waits: timings.waits)
-    if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty {
-      let layers = try timings.measure("extract") {
-        try decisions.layers(of: inputs.reference)
-          ?? weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
-      }
-      try requireSimilarity(layers, inputs: inputs)
-      try layers.forEach(decisions.keep)
-      guard alignment != nil else {
-        try timings.measure("merge") {
-          try fusion.fuse(plan.fusion.tensors.filter(\.isFused), weights: layers.byLayer)
-        }
-        return layers
-      }
-    }
+  /// Walks the depth and weighs the models at every layer; without samples they are equal.
+  private func weigh(
+    _ walk: LayerWalk, inputs: MergeModels, typical: TypicalSamples, decisions: MergeDecisions,
+    checkStop: () throws -> Void, visit: (LayerWeights, [ResidentTensors]) throws -> Void
+  ) throws {
     var layers: [LayerWeights] = []
-    try timings.measure("merge") {
-      try walk.run { layer, representations, resident in
-        try writer.checkStop()
-        var decided =
-          try typical.samples.isEmpty
-          ? LayerWeights(equal: inputs.models.count, at: layer)
-          : decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
-        if !typical.samples.isEmpty {
-          try requireSimilarity(layers + [decided], inputs: inputs)
-          try decisions.keep(decided)
-        }
-        var tensors = plan.fusion.tensors(of: layer)
-        if let alignment {
-          decided.alignment = try alignment.align(layer, weights: decided.weights, resident: resident)
-          let solved = Set(decided.alignment.map(\.tensor))
-          tensors.removeAll { solved.contains($0.layout.name) }
-        }
-        layers.append(decided)
-        try fusion.fuse(tensors, weights: [layer: decided.weights], resident: resident)
+    try walk.run { layer, representations, resident in
+      try checkStop()
+      let decided =
+        try typical.samples.isEmpty
+        ? LayerWeights(equal: inputs.models.count, at: layer)
+        : decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
+      layers.append(decided)
+      if !typical.samples.isEmpty {
+        try requireSimilarity(layers, inputs: inputs)
+        try decisions.keep(decided)
       }
+      try visit(decided, resident)
     }
-    return layers
+  }
+
+  /// Finds how much every model has to count for all to be kept equally well, sweep by sweep, or what an earlier run found.
+  private func balance(
+    _ plan: AlignmentPlan, models: Int, samples: [[[Int32]]], decisions: MergeDecisions,
+    sweep: (_ balance: [Double]) throws -> [Double?]
+  ) throws -> [Double] {
+    if let known = decisions.balance(of: models) { return known }
+    var balance = [Double](repeating: 1, count: models)
+    // One model with samples has none to be balanced against.
+    guard plan.solution == .aligned, samples.count(where: { !$0.isEmpty }) > 1 else { return balance }
+    for number in 1..<max(plan.rule.sweeps, 1) {
+      balance = AlignmentRule.rebalanced(balance, deviations: try sweep(balance))
+      progress("balance", number, of: plan.rule.sweeps - 1, unit: "sweeps")
+    }
+    try decisions.keep(balance: balance)
+    return balance
   }
 
   /// Compares models as a merge would, and merges nothing.
@@ -460,13 +490,16 @@ public struct HierarchicalMerge {
   }
 
   private func report(
-    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, own: [OwnSamples], layers: [LayerWeights]
+    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, own: [OwnSamples], layers: [LayerWeights],
+    balance: [Double]? = nil
   ) throws(Failure) -> MergeReport {
     let shared = [(model: typical.header.model, samples: typical.samples.map(\.sample))]
     let owned = own.map { (model: $0.path, samples: $0.pool.samples.map(\.sample)) }
+    var models = try inputs.merged()
+    for (model, weight) in (balance ?? []).enumerated() { models[model].alignmentWeight = weight }
     return MergeReport(
       recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json,
-      models: try inputs.merged(), samples: (recipe.samples == nil ? [] : shared) + owned, layers: layers,
+      models: models, samples: (recipe.samples == nil ? [] : shared) + owned, layers: layers,
       lineage: inputs.lineage)
   }
 

@@ -51,8 +51,13 @@ public struct MergeRecipe: Sendable, Equatable {
   public var normalize: Bool?
   /// The model that all were fine-tuned from.
   public var base: String?
+  /// λ, what the fused change from the base is multiplied by, as it was given; `nil` for the method's own.
+  public var givenScale: Double?
   /// λ, what the fused change from the base is multiplied by; other than 1 only with a base.
-  public var scale = 1.0
+  public var scale: Double {
+    get { givenScale ?? MergeMethods.all.first { $0.name == method }?.standardScale(self) ?? 1 }
+    set { givenScale = newValue }
+  }
   /// What changes in the first block are multiplied by, where scales grow with depth; `nil` for one over their number.
   public var shallowScale: Double?
   /// What changes in the last block are multiplied by, where scales grow with depth.
@@ -179,7 +184,7 @@ public struct MergeRecipe: Sendable, Equatable {
       "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
-      "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
+      "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge), "sweeps": .integer(alignment.sweeps),
       "normalize": normalize.map(JSONValue.bool) ?? .null, "scale": .double(scale),
       "shallowScale": shallowScale.map(JSONValue.double) ?? .null, "deepScale": .double(deepScale),
       "t": .double(t), "density": .double(density), "rescale": .string(rescale.rawValue),

@@ -16,6 +16,9 @@ public struct MergeReport: Sendable {
     /// The base of an adapter: its absolute path and the digest of its tensors.
     public var base: Base?
 
+    /// How much the model counted where linear maps were solved for; `nil` where none were.
+    public var alignmentWeight: Double?
+
     /// The base of an adapter.
     public struct Base: Sendable {
       /// The absolute path.
@@ -52,6 +55,7 @@ public struct MergeReport: Sendable {
         ("path", .string(path)), ("anchor", .bool(isAnchor)), ("digest", .string("\(digest)")),
       ]
       if let base { members.append(("base", ["path": .string(base.path), "digest": .string("\(base.digest)")])) }
+      if let alignmentWeight { members.append(("alignmentWeight", .double(alignmentWeight))) }
       return .object(JSONObject(members))
     }
 
@@ -75,7 +79,9 @@ public struct MergeReport: Sendable {
           }
           return Base(path: path, digest: digest)
         }
-        models.append(.init(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest, base: base))
+        var model = MergedModel(path: path, isAnchor: entry["anchor"]?.bool ?? false, digest: digest, base: base)
+        model.alignmentWeight = entry["alignmentWeight"]?.double
+        models.append(model)
       }
       guard !models.isEmpty else { throw failure(json) }
       return models

@@ -7,6 +7,7 @@ extension MergeReport {
     let labels = models.indices.map { "[\($0 + 1)]" }
     let names = zip(labels, models).map { label, model in
       "  \(label) \(model.path)\(model.isAnchor ? "  (anchor)" : "")"
+        + (model.alignmentWeight.map { "  counts \(fixed($0, digits: 2)) in the alignment" } ?? "")
     }
     let compares = layers.contains { !$0.similarity.values.isEmpty }
     let isSolved = layers.contains { !$0.alignment.isEmpty }

@@ -26,7 +26,8 @@ enum RecipeOptions {
     name: "--base", placeholder: "DIR",
     help: "the model all were fine-tuned from; the base of adapters; stands in for a missing anchor")
   static let scale = CommandOption(
-    name: "--scale", placeholder: "λ", help: "what the fused change from the --base is multiplied by (default: 1)")
+    name: "--scale", placeholder: "λ",
+    help: "what the fused change from the --base is multiplied by (default: 1; recall-align: the number of models)")
   static let shallowScale = CommandOption(
     name: "--shallow-scale", placeholder: "α",
     help: "lines: what changes in the first block are multiplied by (our default: 1/K)")
@@ -53,9 +54,12 @@ enum RecipeOptions {
     repeats: true)
   static let alignShare = CommandOption(
     name: "--align-share", placeholder: "α",
-    help: "how much samples count against changes of weights, 0 (no data) to 1 (our default: 0.2)")
+    help: "how much samples count against changes of weights, 0 (no data) to 1 (our default: 0.9)")
   static let ridge = CommandOption(
-    name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.1)")
+    name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.005)")
+  static let sweeps = CommandOption(
+    name: "--sweeps", placeholder: "N",
+    help: "walks over the layers; all but the last find how much every model has to count (our default: 3)")
   static let typical = CommandOption(
     name: "--typical", placeholder: "M", help: "how many typical samples (our default: 20)")
   static let clusterLayer = CommandOption(
@@ -86,7 +90,7 @@ enum RecipeOptions {
 
   static let changing = [scale, shallowScale, deepScale, t, density, rescale]
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
-  static let aligning = [samplesFor, alignShare, ridge]
+  static let aligning = [samplesFor, alignShare, ridge, sweeps]
   static let weighing = [distance, bandwidth, temperature, requireSimilarity]
 
   /// Builds a recipe from a recipe file and the options given, which outrank it.
@@ -130,6 +134,7 @@ enum RecipeOptions {
     for value in options.all("--samples-for") { try readSamples(value, into: &recipe) }
     try set(&recipe, \.alignment.share, options.parsed("--align-share", "a number from 0 to 1", alignShare))
     try set(&recipe, \.alignment.ridge, options.parsed("--ridge", "a positive number", temperature))
+    try set(&recipe, \.alignment.sweeps, options.parsed("--sweeps", "a positive whole number", positive))
     if options.has("--allow-non-finite") { recipe.allowsNonFinite = true }
     makeAbsolute(&recipe)
     return recipe
@@ -280,6 +285,8 @@ enum RecipeOptions {
     case "alignShare":
       recipe.alignment.share = try value("a number from 0 to 1") { alignShare($0.compact) }
     case "ridge": recipe.alignment.ridge = try value("a positive number") { temperature($0.compact) }
+    case "sweeps":
+      recipe.alignment.sweeps = try value("a positive whole number") { $0.integer.flatMap { $0 > 0 ? $0 : nil } }
     case "normalize": recipe.normalize = try value("true or false", \.bool)
     case "scale": recipe.scale = try value("a finite number") { weight($0.compact) }
     case "shallowScale": recipe.shallowScale = try value("a finite number") { weight($0.compact) }

@@ -32,6 +32,8 @@ import Testing
     }
     if let share = json["alignShare"]?.double { recipe.alignment.share = share }
     if let ridge = json["ridge"]?.double { recipe.alignment.ridge = ridge }
+    recipe.givenScale = json["scale"]?.double
+    recipe.alignment.sweeps = json["sweeps"]?.integer ?? 1
     recipe.elementType = .float32
     return recipe
   }
@@ -122,6 +124,7 @@ import Testing
     var recipe = try recipe("llama")
     recipe.samplesOfModels = [:]
     recipe.alignment.share = 0
+    recipe.scale = 1
     let report = try merge(recipe, into: "out")
     #expect(report.typicalSamples.isEmpty)
     for layer in report.layers { #expect(layer.weights.allSatisfy { abs($0 - 1.0 / 3) < 1e-12 }) }
@@ -149,7 +152,7 @@ import Testing
     for path in recipe.models {
       recipe.samplesOfModels[path] = try directory.write("{\"input_ids\": [7]}\n", to: "token.jsonl")
     }
-    recipe.alignment.share = 1
+    (recipe.alignment.share, recipe.alignment.ridge) = (1, 0.1)
     try merge(recipe, into: "free")
     recipe.alignment.ridge = 1e7
     try merge(recipe, into: "held")

@@ -28,6 +28,16 @@ final class AlignedStates {
     case gated
   }
 
+  /// What reaches a map for a batch of tokens, `float32 [tokens, in]`, in scratch.
+  struct MapInputs {
+    /// In the merged model.
+    let merged: Matrix
+    /// On the expert's own path.
+    let own: Matrix
+    /// The streams that the map's outputs are added to, `float32 [tokens, out]`; `nil` for a map whose outputs go elsewhere.
+    let streams: (merged: Matrix, own: Matrix)?
+  }
+
   let experts: [Expert]
   private let hasMergedPath: Bool
   private let own: [DecoderForwardPass]
@@ -107,12 +117,11 @@ final class AlignedStates {
   ///   - block: The block.
   ///   - weights: The block's tensors of every model.
   ///   - mergedWeights: Those of the merged model, as far as the stage needs them.
-  ///   - body: Gets the expert, what reaches the merged map and what reaches the expert's own, `float32 [tokens, in]`, in
-  ///     scratch.
+  ///   - body: Gets the expert and what reaches its map.
   /// - Throws: `DeviceError`.
   func forEachInput(
     of stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights,
-    _ body: (_ expert: Expert, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
+    _ body: (Expert, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
       let ownInput = try input(
@@ -123,7 +132,12 @@ final class AlignedStates {
         ? try input(
           of: stage, merged, mergedStates, sequences, block: block, weights: mergedWeights, workspace: mergedWorkspace)
         : ownInput
-      try body(expert, mergedInput, ownInput)
+      let isAdded = stage == .heads || stage == .gated
+      try body(
+        expert,
+        MapInputs(
+          merged: mergedInput, own: ownInput,
+          streams: hasMergedPath && isAdded ? (merged: mergedStates, own: ownStates) : nil))
     }
   }
 
@@ -157,8 +171,7 @@ final class AlignedStates {
 
   /// Norms the last block's output on both paths, and gives what reaches the head, batch by batch.
   func forEachHeadInput(
-    gains: [Matrix], mergedGain: Matrix,
-    _ body: (_ expert: Expert, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
+    gains: [Matrix], mergedGain: Matrix, _ body: (Expert, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
       let rows = 0..<sequences.tokens
@@ -167,8 +180,19 @@ final class AlignedStates {
       )
       if hasMergedPath { try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput) }
       try own[expert.model].normalise(ownStates, gain: gains[expert.model], into: ownInput)
-      try body(expert, mergedInput, ownInput)
+      try body(expert, MapInputs(merged: mergedInput, own: ownInput, streams: nil))
     }
+  }
+
+  /// How far every model's stream is from the merged one on its samples: the relative distance of their states, mean over all
+  /// tokens; `nil` for a model without samples.
+  func deviations(of models: Int) throws(DeviceError) -> [Double?] {
+    var deviations = [Double?](repeating: nil, count: models)
+    for expert in experts {
+      let distances = try InterModelDistances([expert.own, expert.merged], measure: .relative, on: backend).all
+      deviations[expert.model] = distances.reduce(0, +) / Double(max(distances.count, 1))
+    }
+    return deviations
   }
 
   private func forEachBatch(

@@ -129,7 +129,8 @@ public struct AlignmentPlan: Sendable {
     }
     let outputs = most { group in group.map { AlignmentWorkspace.rows(of: $0[0], inputs: $0[1]) }.max() ?? 0 }
     let squares = (lengths.joined().isEmpty ? 2 : 3) * width * width
-    let scratch = 4 * (squares + rights.reduce(0, +) + 2 * rows + batch * (outputs + width))
+    let perToken = outputs + width + configuration.hiddenSize
+    let scratch = 4 * (squares + rights.reduce(0, +) + 2 * rows + batch * perToken)
     let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
     let heads = configuration.tiesHead ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
     return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)

@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 
 /// What the linear maps of a merge are solved for.
@@ -14,16 +15,25 @@ public enum MapSolution: Sendable {
 /// from the experts' mean), X_i the inputs that reach the map in the *merged* model on expert i's samples, and Y_i what
 /// expert i's own map makes of the inputs on its own path:
 ///
-///     A = α/a Σ v_i X_iᵀX_i + (1−α)/c Σ g_i δ_iᵀδ_i + ρ I
-///     A (W − P)ᵀ = α/a Σ v_i X_iᵀ(Y_i − X_i Pᵀ) + (1−α)/c Σ g_i δ_iᵀδ_i (W_i − P)ᵀ
+///     A = α/a Σ v_i X_iᵀX_i + (1−α)/c Σ v_i δ_iᵀδ_i + ρ I
+///     A (W − P)ᵀ = α/a Σ v_i X_iᵀ(Y_i − X_i Pᵀ) + (1−α)/c Σ v_i δ_iᵀδ_i (W_i − P)ᵀ
 ///
 /// a and c are the mean diagonals of the two sums. So the merged layer computes what each expert computes, on what reaches it
 /// and on the directions that the expert's training changed; where neither says anything, W is P.
+///
+/// A map whose outputs are added to the residual stream (attention's output, down) has one more thing to make up for: Y_i
+/// takes in what the merged stream lacks of the expert's at that place, so that errors do not pile up with depth. The head is
+/// solved for from the changes alone: at most tokens of a sample no expert was ever trained to predict what comes next.
+///
+/// v_i starts at 1. Every sweep but the last only looks how far each expert's stream is from the merged one in the end, and
+/// lets those that are farther count more, until all are kept equally well.
 public struct AlignmentRule: Sendable, Equatable {
   /// α, how much the samples count against the changes of weights, from 0 (no data at all) to 1 (samples only).
-  public var share = 0.2
+  public var share = 0.9
   /// ρ, how firmly W is held at P, in units of the mean diagonal of what is fitted.
-  public var ridge = 0.1
+  public var ridge = 0.005
+  /// How often the layers are walked: once to write the result, and before that to find out how much every expert has to count.
+  public var sweeps = 3
 
   /// The rule with its defaults.
   public init() {}
@@ -31,11 +41,25 @@ public struct AlignmentRule: Sendable, Equatable {
   /// A rule from its parts.
   init(share: Double, ridge: Double) { (self.share, self.ridge) = (share, ridge) }
 
-  /// v_i: every token counts once, so that an expert with longer samples counts more.
-  func sampleWeight(tokens: Int) -> Double { 1 }
+  /// How much a deviation from the mean one changes what an expert counts: less than in proportion, which overshoots.
+  private static let haste = 0.7
 
-  /// g_i: every expert's change counts as much, however far its training went.
-  func changeWeight(squaredNorm: Double) -> Double { 1 / squaredNorm }
+  /// What every expert has to count after a sweep.
+  ///
+  /// - Parameters:
+  ///   - weights: v_i in the sweep.
+  ///   - deviations: How far the merged model was from each expert on its samples; `nil` for an expert without any.
+  /// - Returns: v_i for the next sweep, with a mean of 1 over experts with samples; the others keep theirs.
+  static func rebalanced(_ weights: [Double], deviations: [Double?]) -> [Double] {
+    let known = deviations.compactMap { $0 }
+    let mean = known.reduce(0, +) / Double(max(known.count, 1))
+    guard known.count > 1, mean > 0 else { return weights }
+    let raw = zip(weights, deviations).map { weight, deviation in
+      deviation.map { weight * pow(max($0 / mean, 1e-3), haste) }
+    }
+    let scale = Double(known.count) / raw.compactMap { $0 }.reduce(0, +)
+    return zip(weights, raw).map { weight, raw in raw.map { $0 * scale } ?? weight }
+  }
 }
 
 /// How well a linear map could be solved for.

@@ -17,6 +17,8 @@ final class AlignmentWorkspace {
     case otherRows
     /// How far a batch of tokens has come off an expert's own path.
     case deviation
+    /// What a batch of tokens lacks in the stream that the outputs of a map are added to.
+    case lag
     /// What a batch of tokens lacks in what a map puts out.
     case outputs
   }

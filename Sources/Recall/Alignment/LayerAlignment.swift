@@ -7,6 +7,14 @@ import Diagnostics
 /// It follows a `LayerWalk`, whose tensors it uses: the maps of a block are solved in the order of the pass, each on what
 /// reaches it through the maps before it, as they are written.
 final class LayerAlignment {
+  /// Where solved maps go.
+  struct Output {
+    /// Takes the maps.
+    let fusion: ParameterFusion
+    /// Keeps how well they were solved for.
+    let decisions: MergeDecisions
+  }
+
   private let solution: MapSolution
   private let rule: AlignmentRule
   private let models: [Model]
@@ -15,8 +23,8 @@ final class LayerAlignment {
   private let base: Int?
   private let plan: FusionPlan
   private let states: AlignedStates
-  private let fusion: ParameterFusion
-  private let decisions: MergeDecisions
+  private let output: Output?
+  private let balance: [Double]
   private let workspace: AlignmentWorkspace
   private let configuration: ModelConfiguration
   private let backend: any ComputeBackend
@@ -28,13 +36,13 @@ final class LayerAlignment {
   ///   - inputs: The models.
   ///   - plan: What is made of what.
   ///   - samples: The token identifiers of each model's samples.
-  ///   - fusion: Takes what is solved.
-  ///   - decisions: Keeps how well it was.
+  ///   - balance: v_i, how much every model counts.
+  ///   - output: Where what is solved goes; `nil` for a sweep that only finds how far it is from every model.
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for it.
   init(
-    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, samples: [[[Int32]]], fusion: ParameterFusion,
-    decisions: MergeDecisions, on backend: any ComputeBackend
+    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, samples: [[[Int32]]], balance: [Double],
+    output: Output?, on backend: any ComputeBackend
   ) throws(DeviceError) {
     solution = alignment.solution
     rule = alignment.rule
@@ -43,8 +51,8 @@ final class LayerAlignment {
     digests = inputs.digests + inputs.companionDigests
     base = inputs.base
     self.plan = plan
-    self.fusion = fusion
-    self.decisions = decisions
+    self.balance = balance
+    self.output = output
     self.backend = backend
     configuration = inputs.reference.configuration
     workspace = AlignmentWorkspace(on: backend)
@@ -52,17 +60,19 @@ final class LayerAlignment {
       samples, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
   }
 
+  /// How far the merged model is from every model on its samples, once the head was visited; `nil` for a model without any.
+  func deviations() throws(DeviceError) -> [Double?] { try states.deviations(of: models.count) }
+
   /// Solves and writes the maps of a layer, and brings the streams behind it.
   ///
   /// - Parameters:
-  ///   - layer: The layer that the walk visits.
-  ///   - weights: The weight of every model there.
+  ///   - decided: The layer that the walk visits, with the weight of every model there.
   ///   - resident: The tensors of the layer of every model and companion.
   /// - Returns: How well each map was solved; their tensors need no fusion any more.
   /// - Throws: `Failure` or `DeviceError`.
-  func align(_ layer: Layer, weights: [Double], resident: [ResidentTensors]) throws -> [MapAlignment] {
-    let coefficients = coefficients(weights)
-    switch layer {
+  func align(_ decided: LayerWeights, resident: [ResidentTensors]) throws -> [MapAlignment] {
+    let coefficients = coefficients(decided.weights)
+    switch decided.layer {
     case .embedding:
       let type = try elementType(of: plan.tensor(named: Architecture.embedding))
       try states.embed(models + companions) { rows in try fused(rows, coefficients, type) }
@@ -108,7 +118,7 @@ final class LayerAlignment {
         try weights.map { weights throws(DeviceError) in try weights(part) }
       }
       let known = BlockWeights(merged)
-      let solved = try solve(tensors, sources: sources, coefficients) { body throws(DeviceError) in
+      let solved = try solve(tensors, sources: sources, coefficients, rule: rule) { body throws(DeviceError) in
         try states.forEachInput(of: stage, block: block, weights: weights, mergedWeights: known, body)
       }
       for (part, solved) in zip(parts, solved) {
@@ -131,35 +141,40 @@ final class LayerAlignment {
     let heads = try zip(models + companions, digests).map { model, digest in
       try DeviceTensors(model.directory, on: backend).load(Architecture.outputHead, recording: digest)
     }
-    return try solve([tensor], sources: [heads], coefficients) { body throws(DeviceError) in
+    // Samples only say something of tokens that a model learned to predict, and nobody knows which those are.
+    var rule = rule
+    if solution == .aligned, rule.share < 1 { rule.share = 0 }
+    return try solve([tensor], sources: [heads], coefficients, rule: rule) { body throws(DeviceError) in
+      guard rule.share > 0 else { return }
       try states.forEachHeadInput(gains: gains, mergedGain: mergedGain, body)
     }.map(\.alignment)
   }
 
   // MARK: Maps
 
-  private typealias InputBody = (AlignedStates.Expert, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
+  private typealias InputBody = (AlignedStates.Expert, AlignedStates.MapInputs) throws(DeviceError) -> Void
 
   /// Solves the maps that share their inputs, or reads back those that an earlier run has written.
   private func solve(
-    _ tensors: [PlannedTensor], sources: [[Matrix]], _ coefficients: [Float],
+    _ tensors: [PlannedTensor], sources: [[Matrix]], _ coefficients: [Float], rule: AlignmentRule,
     inputs: (_ body: InputBody) throws(DeviceError) -> Void
   ) throws -> [(matrix: Matrix, alignment: MapAlignment)] {
     let maps = zip(tensors, sources).map { tensor, sources in
       LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
-    let system = MapSystem(maps, rule: rule, workspace: workspace, on: backend)
+    let system = MapSystem(maps, rule: rule, balance: balance, workspace: workspace, on: backend)
     if known.contains(where: { $0 == nil }) { try gather(inputs, into: system) }
     return try maps.indices.map { number in
       if let known = known[number] { return known }
       let map = maps[number]
       let out = try backend.allocate(rows: map.outputs, columns: map.inputs, elementType(of: map.tensor))
       let (alignment, nonFinite) = try system.solve(number, into: out)
-      try decisions.keep(alignment)
+      guard let output else { return (try out.asWeights(on: backend), alignment) }
+      try output.decisions.keep(alignment)
       // The base takes part in no sum that could say whose values they are.
       let counts = Array(nonFinite.prefix(plan.models.count)) + nonFinite.suffix(1)
-      try fusion.write(map.tensor, out, nonFinite: counts)
+      try output.fusion.write(map.tensor, out, nonFinite: counts)
       return (try out.asWeights(on: backend), alignment)
     }
   }
@@ -170,14 +185,11 @@ final class LayerAlignment {
   ) throws(DeviceError) {
     switch solution {
     case .aligned:
-      try inputs { expert, merged, own throws(DeviceError) in
-        let weight = Float(rule.sampleWeight(tokens: expert.samples.tokenIdentifiers.count))
-        try system.add(inputs: merged, ownInputs: own, of: expert.model, weight: weight)
-      }
+      try inputs { expert, given throws(DeviceError) in try system.add(given, of: expert.model) }
     case .regressionMean:
       let mean = RegressionMean(system)
-      try inputs { expert, _, own throws(DeviceError) in
-        try mean.add(own, of: expert.model, samples: expert.samples.sampleCount)
+      try inputs { expert, given throws(DeviceError) in
+        try mean.add(given.own, of: expert.model, samples: expert.samples.sampleCount)
       }
       try mean.finishExpert()
     }
@@ -185,8 +197,8 @@ final class LayerAlignment {
 
   /// A map that an earlier run has solved and written.
   private func earlier(_ map: LinearMap) throws -> (matrix: Matrix, alignment: MapAlignment)? {
-    guard let alignment = decisions.alignment(of: map.tensor.layout.name),
-      let written = try fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
+    guard let output, let alignment = output.decisions.alignment(of: map.tensor.layout.name),
+      let written = try output.fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
     else { return nil }
     return (try written.asWeights(on: backend), alignment)
   }

@@ -8,16 +8,26 @@ final class MapSystem {
   /// The maps, in the order of the pass.
   let maps: [LinearMap]
   private let rule: AlignmentRule
+  private let balance: [Double]
   private let workspace: AlignmentWorkspace
   private let backend: any ComputeBackend
   private var hasSamples = false
 
   /// Starts with empty sums.
+  ///
+  /// - Parameters:
+  ///   - maps: The maps.
+  ///   - rule: How much the parts count.
+  ///   - balance: v_i, how much every expert counts.
+  ///   - workspace: Scratch.
+  ///   - backend: The device.
   init(
-    _ maps: [LinearMap], rule: AlignmentRule, workspace: AlignmentWorkspace, on backend: any ComputeBackend
+    _ maps: [LinearMap], rule: AlignmentRule, balance: [Double], workspace: AlignmentWorkspace,
+    on backend: any ComputeBackend
   ) {
     self.maps = maps
     self.rule = rule
+    self.balance = balance
     self.workspace = workspace
     self.backend = backend
   }
@@ -32,17 +42,21 @@ final class MapSystem {
   /// `(X_own − X) W_iᵀ + X (W_i − P)ᵀ`, and is 0 where nothing is missing.
   ///
   /// - Parameters:
-  ///   - inputs: X, `float32 [tokens, in]`: what reaches the maps in the merged model.
-  ///   - ownInputs: What reaches the expert's own maps.
-  ///   - expert: Its number.
-  ///   - weight: v.
+  ///   - given: What reaches the maps.
+  ///   - expert: The number of the expert whose samples they are.
   /// - Throws: `DeviceError`.
-  func add(inputs: Matrix, ownInputs: Matrix, of expert: Int, weight: Float) throws(DeviceError) {
-    let share: Float = hasSamples ? 1 : 0
+  func add(_ given: AlignedStates.MapInputs, of expert: Int) throws(DeviceError) {
+    let (inputs, ownInputs) = (given.merged, given.own)
+    let (weight, share): (Float, Float) = (Float(balance[expert]), hasSamples ? 1 : 0)
     let gram = try workspace.matrix(.gram, rows: width, columns: width)
     try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
     let deviation = try workspace.matrix(.deviation, rows: inputs.rows, columns: width)
     try backend.weightedSum([ownInputs, inputs], weights: [1, -1], into: deviation, nonFinite: counts(3))
+    let lag = try given.streams.map { streams throws(DeviceError) in
+      let lag = try workspace.matrix(.lag, rows: inputs.rows, columns: streams.own.columns)
+      try backend.weightedSum([streams.own, streams.merged], weights: [1, -1], into: lag, nonFinite: counts(3))
+      return lag
+    }
     for (number, map) in maps.enumerated() {
       let right = try right(number)
       for rows in AlignmentWorkspace.pieces(of: map) {
@@ -54,6 +68,10 @@ final class MapSystem {
         try backend.multiply(inputs.block, distance.transposed, scale: 1, keeping: 1, into: missing.block)
         try backend.multiply(
           missing.transposed, inputs.block, scale: weight, keeping: share, into: right.rows(rows).block)
+        guard let lag else { continue }
+        try backend.multiply(
+          lag.block(rows: 0..<lag.rows, columns: rows).transposed, inputs.block, scale: weight, keeping: 1,
+          into: right.rows(rows).block)
       }
     }
     hasSamples = true
@@ -155,7 +173,7 @@ final class MapSystem {
       let squaredNorm = try squaredDistance(map.expert(expert), map.origin, of: map)
       guard squaredNorm > 0 else { continue }
       changes.append(
-        Change(expert: expert, squaredNorm: squaredNorm, weight: rule.changeWeight(squaredNorm: squaredNorm)))
+        Change(expert: expert, squaredNorm: squaredNorm, weight: balance[expert]))
     }
     return changes
   }

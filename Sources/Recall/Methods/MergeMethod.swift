@@ -32,6 +32,9 @@ public protocol MergeMethod: Sendable {
   /// The keys of a recipe that it uses; others are refused.
   var recipeKeys: [String] { get }
 
+  /// What the fused change from the base is multiplied by where the recipe does not say.
+  func standardScale(_ recipe: MergeRecipe) -> Double
+
   /// Describes what a merge would do, found without reading an element.
   ///
   /// - Throws: `Failure` or `DeviceError`, the same as the merge would.
@@ -44,6 +47,11 @@ public protocol MergeMethod: Sendable {
     _ recipe: MergeRecipe, into target: MergeTarget, memoryBudget: Int?, on backend: any ComputeBackend,
     progress: MergeProgress
   ) throws -> MergeOutcome
+}
+
+extension MergeMethod {
+  /// 1, which leaves it as it is.
+  public func standardScale(_ recipe: MergeRecipe) -> Double { 1 }
 }
 
 /// The methods of this build.

@@ -74,6 +74,16 @@ final class MergeDecisions: Sendable {
 
   // MARK: Solutions
 
+  /// How much every model was found to count.
+  func balance(of models: Int) -> [Double]? {
+    notes.lazy.compactMap { $0["balance"]?.array?.compactMap(\.double) }.first { $0.count == models }
+  }
+
+  /// Keeps how much every model counts.
+  func keep(balance: [Double]) throws(Failure) {
+    try writer.note(["balance": .array(balance.map(JSONValue.double))])
+  }
+
   /// How well a linear map was solved for.
   func alignment(of tensor: String) -> MapAlignment? { aligned.withLock { $0[tensor] } }
 

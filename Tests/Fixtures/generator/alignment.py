@@ -32,8 +32,9 @@ CASES = {
         "models": ["siblings/first", "siblings/second", "siblings/third"],
         "base": "siblings/base",
         "samples": {"siblings/first": [0, 3], "siblings/second": [1, 4], "siblings/third": [2, 5]},
-        "alignShare": 0.2,
-        "ridge": 0.1,
+        "alignShare": 0.9,
+        "ridge": 0.005,
+        "sweeps": 3,
     },
     "qwen2": {
         "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
@@ -48,6 +49,8 @@ CASES = {
         "samples": {"alignment/qwen2-expert": [0], "checkpoints/qwen2-window": [1]},
         "alignShare": 1.0,
         "ridge": 0.1,
+        "scale": 1.5,
+        "sweeps": 2,
     },
     "regression-mean": {
         "method": "regmean",
@@ -57,6 +60,10 @@ CASES = {
 }
 # RegMean's scale of what is off the diagonal, and our ridge towards the mean in units of the mean diagonal.
 OFF_DIAGONAL, REGRESSION_RIDGE = 0.9, 1e-5
+# The norms before what each map is added to the residual stream: their inputs are the stream.
+NORM_BEFORE = {"self_attn.o_proj": "input_layernorm", "mlp.down_proj": "post_attention_layernorm"}
+# How much of a deviation from the mean one changes what a model counts.
+HASTE = 0.7
 
 
 def write_all(fixtures: Path) -> None:
@@ -100,6 +107,24 @@ def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
     base = load_double(fixtures / case["base"]) if "base" in case else {
         name: sum(expert[name] for expert in experts) / len(experts) for name in experts[0]
     }
+    if "base" in case:
+        scale = case.get("scale", len(models))
+        fused = {name: base[name] + scale * (tensor - base[name]) for name, tensor in fused.items()}
+    if is_regression:
+        return solved(case, models, own_samples, experts, base, fused, balance=[])[0]
+    balance = np.ones(len(models))
+    has_samples = np.array([bool(samples) for samples in own_samples])
+    for _ in range(case.get("sweeps", 1) - 1):
+        deviations = solved(case, models, own_samples, experts, base, fused, balance)[1]
+        if has_samples.sum() > 1:
+            raw = balance[has_samples] * (deviations[has_samples] / deviations[has_samples].mean()) ** HASTE
+            balance[has_samples] = raw / raw.mean()
+    return solved(case, models, own_samples, experts, base, fused, balance)[0]
+
+
+def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[dict[str, torch.Tensor], np.ndarray]:
+    """All parameters, solved in the order of the pass, and how far the last stream is from each model's on its samples."""
+    is_regression = case.get("method") == "regmean"
     merged = copy.deepcopy(models[0])
     parameters = dict(merged.named_parameters())
     for name, tensor in fused.items():
@@ -110,20 +135,30 @@ def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
         paths = models if is_regression else [merged] * len(models)
         inputs = [caught(path, group, samples)[0] for path, samples in zip(paths, own_samples)]
         outputs = [caught(model, group, samples)[1] for model, samples in zip(models, own_samples)]
+        share = 0.0 if group == ["lm_head"] and case.get("alignShare") != 1 else case.get("alignShare")
+        norm = next((group[0].replace(name, norm) for name, norm in NORM_BEFORE.items() if name in group[0]), None)
         for module in group:
             name = f"{module}.weight"
+            matrices = [expert[name] for expert in experts]
             if is_regression:
-                matrices = [expert[name] for expert in experts]
                 parameters[name].copy_(regression_mean(matrices, inputs, [len(samples) for samples in own_samples]))
                 continue
             wanted = [output.get(module) for output in outputs]
+            if norm:
+                wanted = [
+                    output if output is None else output + caught(model, [norm], samples)[0]
+                    - caught(merged, [norm], samples)[0]
+                    for output, model, samples in zip(wanted, models, own_samples)
+                ]
             parameters[name].copy_(
-                solve(
-                    [expert[name] for expert in experts], base[name], fused[name], inputs, wanted,
-                    case["alignShare"], case["ridge"],
-                )
-            )
-    return {name: tensor.detach() for name, tensor in parameters.items()}
+                solve(matrices, base[name], fused[name], inputs, wanted, balance, share, case["ridge"]))
+    deviations = np.zeros(len(models))
+    for i, (model, samples) in enumerate(zip(models, own_samples)):
+        if samples:
+            own, ours = caught(model, ["model.norm"], samples)[0], caught(merged, ["model.norm"], samples)[0]
+            norms = ((own**2).sum(dim=1) + (ours**2).sum(dim=1)) / 2
+            deviations[i] = (((own - ours) ** 2).sum(dim=1) / norms).mean()
+    return {name: tensor.detach() for name, tensor in parameters.items()}, deviations
 
 
 def load_double(path: Path) -> dict[str, torch.Tensor]:
@@ -159,7 +194,8 @@ def caught(model: torch.nn.Module, modules: list[str], samples: list[list[int]])
         def catch(module, arguments, output, name=name, number=number):
             if number == 0:
                 inputs.append(arguments[0][0].clone())
-            bias = module.bias if module.bias is not None else 0
+            bias = getattr(module, "bias", None)
+            bias = 0 if bias is None else bias
             outputs.setdefault(name, []).append((output - bias)[0].clone())
 
         handles.append(module.register_forward_hook(catch))
@@ -173,23 +209,21 @@ def caught(model: torch.nn.Module, modules: list[str], samples: list[list[int]])
 
 
 def solve(
-    experts: list[torch.Tensor], base: torch.Tensor, fused: torch.Tensor, inputs: list, outputs: list, share: float,
-    ridge: float,
+    experts: list[torch.Tensor], base: torch.Tensor, fused: torch.Tensor, inputs: list, outputs: list,
+    balance: np.ndarray, share: float, ridge: float,
 ) -> torch.Tensor:
     """W of (A Wᵀ = B), as the formula reads."""
     width = fused.shape[1]
-    pairs = [(x, y) for x, y in zip(inputs, outputs) if x is not None]
-    gram = sum(x.T @ x for x, _ in pairs)
-    products = sum(x.T @ y for x, y in pairs)
+    pairs = [(v, x, y) for v, x, y in zip(balance, inputs, outputs) if x is not None]
+    gram = sum(v * x.T @ x for v, x, _ in pairs)
+    products = sum(v * x.T @ y for v, x, y in pairs)
     changes, images = torch.zeros(width, width).double(), torch.zeros_like(fused.T)
-    for expert in experts:
+    for v, expert in zip(balance, experts):
         change = expert - base
-        norm = (change**2).sum()
-        if norm > 0:
-            changes += change.T @ change / norm
-            images += change.T @ change @ expert.T / norm
+        changes += v * change.T @ change
+        images += v * change.T @ change @ expert.T
     a = gram.diagonal().mean()
-    c = changes.diagonal().mean() if share < 1 else 1.0
+    c = changes.diagonal().mean() if share < 1 and changes.any() else 1.0
     left = share / a * gram + (1 - share) / c * changes + ridge * torch.eye(width).double()
     right = share / a * products + (1 - share) / c * images + ridge * fused.T
     return torch.linalg.solve(left, right).T
