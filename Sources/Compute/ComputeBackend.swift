@@ -54,6 +54,8 @@ public protocol ComputeBackend: AnyObject {
   ) throws(DeviceError)
   /// The largest relative error with which `multiply` takes an activation; 0 where it takes activations as they are.
   func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
+  /// The most bytes of host memory that products of any size keep for themselves, beside what callers allocate.
+  var productScratch: Int { get }
   /// Turns each head of each token by the angles of its position, in place, pairing element `i` with `i + rotated / 2`.
   ///
   /// States are `float32 [tokens, heads · headDimension]`; cosines and sines `float32 [positions, rotated / 2]` with
@@ -274,6 +276,9 @@ extension ComputeBackend {
 
   /// Products take activations as they are, unless a backend says otherwise.
   public func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double { 0 }
+
+  /// None: products of a device of its own keep nothing on the host.
+  public var productScratch: Int { 0 }
 
   /// `out = a · weightsᵀ + bias` at full speed.
   public func multiply(

@@ -396,7 +396,7 @@ public struct HierarchicalMerge {
 
   /// How many bytes the residual stream of one model's pass may take, where budget and device can hold the pass.
   private func stateBudget(of model: Model, over pool: Pool) throws -> Int {
-    let memory = PassMemory(of: model, over: pool)
+    let memory = PassMemory(of: model, over: pool, on: backend)
     let stateBudget = try memory.stateBudget(within: memoryBudget)
     try requireDeviceMemory(memory.peak(stateBudget), on: backend.device)
     return stateBudget

@@ -38,7 +38,7 @@ public struct MemoryPlan: Sendable {
     let (models, reference) = (inputs.models, inputs.reference)
     let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
     let typicalTokens = pool.typicalLengths.reduce(0, +)
-    let pass = PassMemory(of: reference, over: pool)
+    let pass = PassMemory(of: reference, over: pool, on: backend)
     let read = models + inputs.companions
     self.models = read.count
     layers = LayerWalk.hostByteCount(read)
@@ -53,7 +53,7 @@ public struct MemoryPlan: Sendable {
     residentPieces = ResidentPieces.hostByteCount(fusion)
     leastRing = PieceRing.smallest(for: fusion).byteCount
     let ownPasses = (plan.map { zip(models, $0.pools) } ?? zip([], [])).compactMap { model, pool in
-      pool.flatMap { $0.isTypical ? nil : PassMemory(of: model, over: $0) }
+      pool.flatMap { $0.isTypical ? nil : PassMemory(of: model, over: $0, on: backend) }
     }
     selections = (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses
     let others = layers + activations + alignment + residentPieces + MemoryPlan.program
@@ -94,20 +94,24 @@ public struct MemoryPlan: Sendable {
 struct PassMemory: Sendable {
   /// What does not depend on the budget: two layers, scratch, and the points that are clustered, on host and device.
   let fixed: Int
-  /// Scratch for one batch.
+  /// Scratch for one batch, that of the device's products included.
   let workspace: Int
   private let largestBatch: Int
   private let wholePool: Int
 
   /// Counts for a pass over a pool.
-  init(of model: Model, over pool: Pool) { self.init(of: model, lengths: pool.samples.map(\.tokens.count)) }
+  init(of model: Model, over pool: Pool, on backend: any ComputeBackend) {
+    self.init(of: model, lengths: pool.samples.map(\.tokens.count), on: backend)
+  }
 
   /// Counts for a pass over texts of the given lengths in tokens, with so many bytes in use beside it.
-  init(of model: Model, lengths: [Int], beside others: Int = 0) {
+  init(of model: Model, lengths: [Int], beside others: Int = 0, on backend: any ComputeBackend) {
     let configuration = model.configuration
     let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
     let batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
-    workspace = ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
+    workspace =
+      ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
+      + backend.productScratch
     largestBatch = batchTokens * bytesPerToken
     wholePool = lengths.reduce(0, +) * bytesPerToken
     fixed = LayerWalk.hostByteCount([model]) + workspace + 2 * lengths.count * bytesPerToken + others

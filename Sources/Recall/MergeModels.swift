@@ -141,9 +141,12 @@ public struct MergeModels: Sendable {
   /// - Throws: `Failure` of category `usage` that names the input.
   public static func checkOutput(_ output: String, isApartFrom inputs: [String]) throws(Failure) {
     func place(_ path: String) -> String { URL(fileURLWithPath: absolutePath(path)).resolvingSymlinksInPath().path }
-    let target = place(output)
+    // Links lead to nothing that is not there yet, so of a new output those of its directory count.
+    let name = URL(fileURLWithPath: absolutePath(output)).lastPathComponent
+    let beside = URL(fileURLWithPath: place(parentDirectory(of: output))).appendingPathComponent(name)
+    let targets = [place(output), beside.path]
     let overlaps = { (input: String) in
-      input == target || input.hasPrefix(target + "/") || target.hasPrefix(input + "/")
+      targets.contains { $0 == input || input.hasPrefix($0 + "/") || $0.hasPrefix(input + "/") }
     }
     guard let input = inputs.first(where: { overlaps(place($0)) }) else { return }
     throw Failure(

@@ -217,11 +217,6 @@ public struct MergeReport: Sendable {
   ///
   /// - Throws: `Failure` when a layer of the model is missing.
   public func weights(blocks: Int, path: String) throws(Failure) -> [Layer: [Double]] {
-    guard layers.first?.layer != .whole else {
-      throw Failure(
-        .badData, operation: "read the weights", subject: path, expected: "weights of every layer",
-        got: "the same for all", advice: "Merge with recall merge --recipe \(path).")
-    }
     let weights = layers.byLayer
     let wanted = Layer.all(blocks: blocks)
     guard let missing = wanted.first(where: { weights[$0] == nil }) else {

@@ -236,6 +236,9 @@ import Testing
 
     let within = try RecallProcess.run(Array(holder.dropLast(2)) + ["\(input)/merged"])
     #expect(within.code == 64 && listing(of: input) == untouched)
+    try FileManager.default.createSymbolicLink(atPath: directory("alias"), withDestinationPath: input)
+    let behind = try RecallProcess.run(Array(holder.dropLast(2)) + [directory("alias/merged")])
+    #expect(behind.code == 64 && listing(of: input) == untouched)
 
     // Neither a link nor a folder that someone put beside the weights is lost to --overwrite.
     try FileManager.default.createSymbolicLink(atPath: directory("link"), withDestinationPath: directory("target"))

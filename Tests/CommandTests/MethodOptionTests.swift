@@ -111,6 +111,10 @@ import Testing
     #expect(again.code == 0, "\(again.diagnostics)")
     let files = ["out", "again"].map { FileManager.default.contents(atPath: "\(directory($0))/model.safetensors") }
     #expect(files[0] != nil && files[0] == files[1])
+    let fused = try RecallProcess.run([
+      "fuse", "--weights", "\(directory("out"))/recall.json", "--output", directory("fused"),
+    ])
+    #expect(fused.code == 65 && fused.diagnostics.contains("the same for all tensors"), "\(fused.diagnostics)")
   }
 
   @Test("recipes whose models or keys are wrong")

@@ -44,6 +44,14 @@ extension CPUBackend {
   /// A smaller one would make the library pack the activations more often.
   private static let panelElements = 1 << 21
 
+  /// A panel for every worker, a row too large at most, and what the library packs for the call of each.
+  public var productScratch: Int {
+    blas == nil ? 0 : workerScratch.count * (Self.panelElements * MemoryLayout<Float>.stride + Self.packedByteCount)
+  }
+
+  /// Room for the blocks that the library packs for one thread; OpenBLAS takes less than 1 MB of it.
+  private static let packedByteCount = 2 << 20
+
   /// Every worker widens panels of its own and multiplies them by a call that stays on its thread: threads of the library
   /// would wait for the next product by spinning, and take the cores from everything in between.
   private func multiply(

@@ -38,6 +38,11 @@ struct FuseStage {
         .usage, operation: "fuse", subject: source, expected: "weights that all tensors are fused with",
         got: "a merge that solved for its linear maps", advice: "Merge with recall merge --recipe \(source).")
     }
+    guard report.layers.first?.layer != .whole else {
+      throw Failure(
+        .badData, operation: "fuse", subject: source, expected: "weights of every layer",
+        got: "the same for all tensors", advice: "Merge with recall merge --recipe \(source).")
+    }
     let models = try MergeModels.open(report, from: source, moved: moved, base: recipe.base)
     let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
     for model in models where model !== reference { try MergeModels.compare(model, with: reference) }

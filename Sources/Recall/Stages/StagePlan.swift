@@ -75,7 +75,7 @@ public struct StagePlan: Sendable {
     partCount = parts
     let builder = StageBuilder(
       merge: merge, recipe: recipe, path: self.recipe, files: files, parts: parts, output: self.output,
-      fusionMemory: try StreamMemory(for: merge.fusion, budget: nil, on: backend).peak)
+      fusionMemory: try StreamMemory(for: merge.fusion, budget: nil, on: backend).peak, backend: backend)
     stages =
       (merge.isSelected ? [] : [builder.select]) + [builder.extract, builder.weigh, builder.fuse, builder.verify]
   }
@@ -102,6 +102,8 @@ private struct StageBuilder {
   let output: String
   /// What a task that fuses keeps in memory, in bytes.
   let fusionMemory: Int
+  /// A device like those of the tasks.
+  let backend: any ComputeBackend
 
   private var reference: Model { merge.inputs.reference }
   private var samples: String { merge.isSelected ? merge.pool.file.path : files.typical }
@@ -126,7 +128,8 @@ private struct StageBuilder {
   }
 
   private func memory(passOf model: Model, lengths: [Int]) -> Int {
-    PassMemory(of: model, lengths: lengths).peak(HierarchicalMerge.defaultStateBudget) + MemoryPlan.program
+    PassMemory(of: model, lengths: lengths, on: backend).peak(HierarchicalMerge.defaultStateBudget)
+      + MemoryPlan.program
   }
 
   var select: StagePlan.Stage {
