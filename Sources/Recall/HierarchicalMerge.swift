@@ -104,7 +104,8 @@ public struct HierarchicalMerge {
           alignment, inputs: inputs, plan: fusionPlan, samples: samples, balance: balance, output: output, on: backend)
       }
       let found = try timings.measure("balance") {
-        try self.balance(alignment, models: inputs.models.count, samples: samples, decisions: decisions) { balance in
+        try self.balance(inputs, rehearsals: alignment.rehearsals(anchor: inputs.anchor), decisions: decisions) {
+          balance in
           let rehearsal = try aligned(balance, nil)
           try weigh { layer, resident in _ = try rehearsal.align(layer, resident: resident) }
           return try rehearsal.deviations()
@@ -171,16 +172,13 @@ public struct HierarchicalMerge {
 
   /// Finds how much every model has to count for all to be kept equally well, sweep by sweep, or what an earlier run found.
   private func balance(
-    _ plan: AlignmentPlan, models: Int, samples: [[[Int32]]], decisions: MergeDecisions,
-    sweep: (_ balance: [Double]) throws -> [Double?]
+    _ inputs: MergeModels, rehearsals: Int, decisions: MergeDecisions, sweep: (_ balance: [Double]) throws -> [Double?]
   ) throws -> [Double] {
-    if let known = decisions.balance(of: models) { return known }
-    var balance = [Double](repeating: 1, count: models)
-    // One model with samples has none to be balanced against.
-    guard plan.solution == .aligned, samples.count(where: { !$0.isEmpty }) > 1 else { return balance }
-    for number in 1..<max(plan.rule.sweeps, 1) {
+    if let known = decisions.balance(of: inputs.models.count) { return known }
+    var balance = [Double](repeating: 1, count: inputs.models.count)
+    for number in 0..<rehearsals {
       balance = AlignmentRule.rebalanced(balance, deviations: try sweep(balance))
-      progress("balance", number, of: plan.rule.sweeps - 1, unit: "sweeps")
+      progress("balance", number + 1, of: rehearsals, unit: "sweeps")
     }
     try decisions.keep(balance: balance)
     return balance

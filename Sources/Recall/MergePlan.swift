@@ -82,6 +82,9 @@ public struct MergePlan: Sendable {
     }
     let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
     let again = recipe.weighing.isKnownLayerByLayer ? "" : ", \(byteText(states)) more for the bandwidth"
+    let walked = (inputs.models + inputs.companions).reduce(0) { $0 + $1.blockByteCount }
+    let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
+    let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsals * walked)) more for \(rehearsals + 1) sweeps"
     return """
       models, in the order of sums:
       \(models.joined(separator: "\n"))
@@ -89,7 +92,8 @@ public struct MergePlan: Sendable {
       architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
       \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
       \(sampleLines.joined(separator: "\n"))
-      to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)
+      to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)\
+      \(balance)
       to write: \(byteText(fusion.outputByteCount))
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
       \(byteText(memory.activations))\(memory.alignment > 0 ? ", alignment \(byteText(memory.alignment))" : ""), \

@@ -95,6 +95,32 @@ import Testing
     }
   }
 
+  @Test("a dry run says what the sweeps read, and a single model with samples needs none")
+  func sweeps() throws {
+    var recipe = try recipe("llama")
+    func plan() throws -> String {
+      try MergeMethods.named(recipe.method).plan(recipe, output: nil, memoryBudget: nil, on: CPUBackend())
+    }
+    #expect(try plan().contains("more for 3 sweeps"))
+    recipe.alignment.sweeps = 1
+    #expect(try !plan().contains("sweeps"))
+    recipe.alignment.sweeps = 3
+    recipe.samplesOfModels = recipe.samplesOfModels.filter { $0.key == Fixtures.sibling("first") }
+    #expect(try !plan().contains("sweeps"))
+    let report = try merge(recipe, into: "out")
+    #expect(report.models.allSatisfy { $0.alignmentWeight == 1 })
+  }
+
+  @Test("models that are farther from the merged one come to count more, and recall.json says how much")
+  func balance() throws {
+    let report = try merge(recipe("llama"), into: "out")
+    let weights = report.models.compactMap(\.alignmentWeight)
+    #expect(weights.count == 3 && abs(weights.reduce(0, +) - 3) < 1e-9)
+    #expect(Set(weights).count == 3)
+    let written = try MergeReport(mergeAt: directory("out/recall.json"))
+    #expect(written.models.compactMap(\.alignmentWeight) == weights)
+  }
+
   @Test("the order of the models changes no byte", arguments: ["llama", "regression-mean"])
   func order(name: String) throws {
     var recipe = try recipe(name)

@@ -63,6 +63,13 @@ public struct AlignmentPlan: Sendable {
     pools[model] != nil || anchorTakesSharedSamples && model == anchor
   }
 
+  /// How many sweeps come before the one that writes: they find how the models have to be balanced, which takes the samples of
+  /// two at least.
+  func rehearsals(anchor: Int?) -> Int {
+    let balanced = pools.indices.count { hasSamples($0, anchor: anchor) }
+    return solution == .aligned && rule.share > 0 && balanced > 1 ? rule.sweeps - 1 : 0
+  }
+
   private func requireSamples(_ inputs: MergeModels) throws(Failure) {
     let missing = inputs.models.indices.filter { !hasSamples($0, anchor: inputs.anchor) }
     guard rule.share > 0, rule.share == 1 ? !missing.isEmpty : missing.count == inputs.models.count else { return }

@@ -78,7 +78,8 @@ final class LayerAlignment {
       try states.embed(models + companions) { rows in try fused(rows, coefficients, type) }
       return []
     case .block(let number): return try align(block: number, coefficients, resident)
-    case .head: return configuration.tiesHead ? [] : try alignHead(coefficients, resident)
+    // How far the streams are apart is known before the head.
+    case .head: return configuration.tiesHead || output == nil ? [] : try alignHead(coefficients, resident)
     case .whole: return []
     }
   }
