@@ -80,6 +80,31 @@ same_bytes() {
   cmp "$work/fused-cpu/model.safetensors" "$work/fused-cuda/model.safetensors"
 }
 
+# align DEVICE OUTPUT: two experts, their linear maps solved for.
+align() {
+  local options=()
+  for task in sentiment translation; do
+    options+=(--model "$family/expert-$task" --samples-for "$family/expert-$task=Benchmarks/continual/data/$task.train.jsonl")
+  done
+  "$recall" merge --method recall-align --device "$1" --output "$2" --base "$family/base" "${options[@]}" --typical 4 \
+    --balance equal --progress none --overwrite
+}
+
+# share MODEL: what a model answers rightly of both tasks, on the processor.
+share() {
+  "$recall" evaluate --device cpu --model "$1" --tasks Benchmarks/continual/data/sentiment.test.jsonl \
+    --tasks Benchmarks/continual/data/translation.test.jsonl --json --progress none |
+    tr -d ' \n' | sed 's/"averages".*//' | grep -o '"value":[0-9.eE+-]*' | cut -d: -f2 |
+    awk '{ sum += $1 } END { print NR == 2 ? sum / 2 : "none" }'
+}
+
+aligned_keep_as_much() {
+  local cpu cuda
+  cpu=$(share "$work/aligned-cpu") && cuda=$(share "$work/aligned-cuda") || return 1
+  echo "answered rightly: $cpu after the processor's merge, $cuda after CUDA's"
+  awk -v cpu="$cpu" -v cuda="$cuda" 'BEGIN { difference = cpu - cuda; exit !(cpu > 0.5 && difference < 0.01 && difference > -0.01) }'
+}
+
 {
   echo "# CUDA, $(date -u '+%F %H:%M') UTC, commit $commit"
   echo
@@ -94,6 +119,10 @@ check "a merge on CUDA" merge cuda "$work/cuda"
 check "their weights agree within 1e-3" weights_agree
 [[ -s $work/difference ]] && sed 's/^/  /' "$work/difference" | say
 check "the same weights give the same bytes" same_bytes
+
+check "recall-align on the processor" align cpu "$work/aligned-cpu"
+check "recall-align on CUDA" align cuda "$work/aligned-cuda"
+check "both keep as much" aligned_keep_as_much
 
 if command -v compute-sanitizer >/dev/null; then
   check "compute-sanitizer on recall conform" compute-sanitizer --error-exitcode 1 "$recall" conform --device cuda \

@@ -66,7 +66,7 @@ class Comparison:
             yield name, self.merged("--method", *options, "--base", self.base, *models)
         yield "regmean", self.merged("--method", "regmean", *models, *samples)
         aligned = ["--method", "recall-align", "--base", self.base]
-        yield "recall-align, one sweep", self.merged(*aligned, *models, *samples, "--sweeps", "1")
+        yield "recall-align, balance equal", self.merged(*aligned, *models, *samples, "--balance", "equal")
         yield "recall-align", self.merged(*aligned, *models, *samples)
         yield "recall-align, one by one", self.one_by_one(aligned)
 

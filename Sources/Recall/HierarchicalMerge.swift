@@ -98,31 +98,13 @@ public struct HierarchicalMerge {
     var balance: [Double]?
     var layers: [LayerWeights] = []
     if let alignment = plan.alignment {
-      let samples = own.samples(of: alignment, shared: typical, anchor: inputs.anchor)
-      func aligned(_ balance: [Double], _ output: LayerAlignment.Output?) throws(DeviceError) -> LayerAlignment {
-        try LayerAlignment(
-          alignment, inputs: inputs, plan: fusionPlan, samples: samples, balance: balance, output: output, on: backend)
-      }
-      let found = try timings.measure("balance") {
-        try self.balance(inputs, rehearsals: alignment.rehearsals(anchor: inputs.anchor), decisions: decisions) {
-          balance in
-          let rehearsal = try aligned(balance, nil)
-          try weigh { layer, resident in _ = try rehearsal.align(layer, resident: resident) }
-          return try rehearsal.deviations()
-        }
-      }
-      balance = found
-      let alignment = try aligned(found, LayerAlignment.Output(fusion: fusion, decisions: decisions))
-      try timings.measure("merge") {
-        try weigh { layer, resident in
-          var solved = layer
-          solved.alignment = try alignment.align(layer, resident: resident)
-          layers.append(solved)
-          let names = Set(solved.alignment.map(\.tensor))
-          let rest = fusionPlan.tensors(of: layer.layer).filter { !names.contains($0.layout.name) }
-          try fusion.fuse(rest, weights: [layer.layer: layer.weights], resident: resident)
-        }
-      }
+      let groups = own.groups(of: alignment, shared: typical, anchor: inputs.anchor)
+      let aligned = AlignedMerge(
+        alignment: alignment, inputs: inputs, plan: fusionPlan, groups: groups, decisions: decisions,
+        stateBudget: plan.stateBudget, backend: backend, progress: progress)
+      let found = try timings.measure("balance") { try aligned.balance(weigh) }
+      balance = LayerAlignment.weights(ofModels: inputs.models.count, groups, found)
+      layers = try timings.measure("merge") { try aligned.fuse(balance: found, with: fusion, weigh) }
     } else if let decided = decisions.layers(of: inputs.reference) {
       // All was decided before: by an earlier run, or because the bandwidth needs every state. No state is needed any more.
       layers = decided
@@ -168,20 +150,6 @@ public struct HierarchicalMerge {
       }
       try visit(decided, resident)
     }
-  }
-
-  /// Finds how much every model has to count for all to be kept equally well, sweep by sweep, or what an earlier run found.
-  private func balance(
-    _ inputs: MergeModels, rehearsals: Int, decisions: MergeDecisions, sweep: (_ balance: [Double]) throws -> [Double?]
-  ) throws -> [Double] {
-    if let known = decisions.balance(of: inputs.models.count) { return known }
-    var balance = [Double](repeating: 1, count: inputs.models.count)
-    for number in 0..<rehearsals {
-      balance = AlignmentRule.rebalanced(balance, deviations: try sweep(balance))
-      progress("balance", number + 1, of: rehearsals, unit: "sweeps")
-    }
-    try decisions.keep(balance: balance)
-    return balance
   }
 
   /// Compares models as a merge would, and merges nothing.

@@ -55,7 +55,14 @@ public struct MemoryPlan: Sendable {
     let ownPasses = (plan.map { zip(models, $0.pools) } ?? zip([], [])).compactMap { model, pool in
       pool.flatMap { $0.isTypical ? nil : PassMemory(of: model, over: $0, on: backend) }
     }
-    selections = (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses
+    let lengths = plan?.sampleLengths(shared: pool, anchor: inputs.anchor) ?? []
+    let scorings = plan?.tries(lengths) == true ? read : []
+    selections =
+      (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses
+      + scorings.map { model in
+        PassMemory(
+          of: model, lengths: Array(lengths.joined()), beside: HeadScores.byteCount(model.configuration), on: backend)
+      }
     let others = layers + activations + alignment + residentPieces + MemoryPlan.program
     let rest = budget.map { $0 - others }
     ring = PieceRing(for: fusion, on: backend, budget: rest) ?? .smallest(for: fusion)

@@ -84,7 +84,7 @@ public struct MergePlan: Sendable {
     let again = recipe.weighing.isKnownLayerByLayer ? "" : ", \(byteText(states)) more for the bandwidth"
     let walked = (inputs.models + inputs.companions).reduce(0) { $0 + $1.blockByteCount }
     let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
-    let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsals * walked)) more for \(rehearsals + 1) sweeps"
+    let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsals * walked)) more for \(rehearsals) rehearsals"
     return """
       models, in the order of sums:
       \(models.joined(separator: "\n"))

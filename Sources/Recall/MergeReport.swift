@@ -124,7 +124,7 @@ public struct MergeReport: Sendable {
   /// - Parameters:
   ///   - recipe: All options as used.
   ///   - models: The models in canonical order.
-  ///   - samples: The typical samples, by the model that they belong to.
+  ///   - samples: The typical samples, by the model that brings them; one that was merged brings those of its own models.
   ///   - layers: What was decided at every layer.
   ///   - lineage: The merges that the models came from.
   init(
@@ -134,7 +134,7 @@ public struct MergeReport: Sendable {
     self.recipe = recipe
     self.models = models
     typicalSamples = samples.flatMap { model, samples in
-      samples.map { .object(JSONObject($0.members + [("model", .string(model))])) }
+      samples.map { .object(JSONObject($0.members + [("model", .string($0.origin ?? model))])) }
     }
     self.layers = layers
     self.lineage = lineage

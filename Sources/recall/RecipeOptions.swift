@@ -57,9 +57,10 @@ enum RecipeOptions {
     help: "how much samples count against changes of weights, 0 (no data) to 1 (our default: 0.9)")
   static let ridge = CommandOption(
     name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.005)")
-  static let sweeps = CommandOption(
-    name: "--sweeps", placeholder: "N",
-    help: "walks over the layers; all but the last find how much every model has to count (our default: 3)")
+  static let balance = CommandOption(
+    name: "--balance", placeholder: "learned|equal",
+    help: "find by trials what every model's samples have to count for the least to be lost, or let all count the same "
+      + "(our default: learned)")
   static let typical = CommandOption(
     name: "--typical", placeholder: "M", help: "how many typical samples (our default: 20)")
   static let clusterLayer = CommandOption(
@@ -90,7 +91,7 @@ enum RecipeOptions {
 
   static let changing = [scale, shallowScale, deepScale, t, density, rescale]
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
-  static let aligning = [samplesFor, alignShare, ridge, sweeps]
+  static let aligning = [samplesFor, alignShare, ridge, balance]
   static let weighing = [distance, bandwidth, temperature, requireSimilarity]
 
   /// Builds a recipe from a recipe file and the options given, which outrank it.
@@ -134,7 +135,9 @@ enum RecipeOptions {
     for value in options.all("--samples-for") { try readSamples(value, into: &recipe) }
     try set(&recipe, \.alignment.share, options.parsed("--align-share", "a number from 0 to 1", alignShare))
     try set(&recipe, \.alignment.ridge, options.parsed("--ridge", "a positive number", temperature))
-    try set(&recipe, \.alignment.sweeps, options.parsed("--sweeps", "a positive whole number", positive))
+    try set(
+      &recipe, \.alignment.balance,
+      options.parsed("--balance", "learned or equal", AlignmentRule.Balance.init(rawValue:)))
     if options.has("--allow-non-finite") { recipe.allowsNonFinite = true }
     makeAbsolute(&recipe)
     return recipe
@@ -285,8 +288,10 @@ enum RecipeOptions {
     case "alignShare":
       recipe.alignment.share = try value("a number from 0 to 1") { alignShare($0.compact) }
     case "ridge": recipe.alignment.ridge = try value("a positive number") { temperature($0.compact) }
-    case "sweeps":
-      recipe.alignment.sweeps = try value("a positive whole number") { $0.integer.flatMap { $0 > 0 ? $0 : nil } }
+    case "balance":
+      recipe.alignment.balance = try value("learned or equal") { json in
+        json.string.flatMap(AlignmentRule.Balance.init(rawValue:))
+      }
     case "normalize": recipe.normalize = try value("true or false", \.bool)
     case "scale": recipe.scale = try value("a finite number") { weight($0.compact) }
     case "shallowScale": recipe.shallowScale = try value("a finite number") { weight($0.compact) }

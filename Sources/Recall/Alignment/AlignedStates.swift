@@ -1,16 +1,26 @@
 import Compute
 
-/// The residual streams of every expert's samples: on the expert's own path, and on that of the merged model.
+/// The residual streams of all samples: on their own expert's path, and on that of the merged model.
 ///
 /// Advanced half a block at a time, when the maps before are solved. What reaches a map is computed anew for every map, so that
 /// nothing but the streams is kept: `float32 [tokens, d]`, twice.
 final class AlignedStates {
-  /// The samples of one expert.
-  struct Expert {
-    /// The expert's number among the models.
+  /// Samples of one group that are treated alike.
+  struct Part {
+    /// The group's number.
+    let group: Int
+    /// The number of the model that the group belongs to.
     let model: Int
+    /// The numbers of the texts in the group.
+    let texts: [Int]
+    /// The lengths of the texts, in tokens.
+    let lengths: [Int]
+    /// Whether maps are fitted to these texts.
+    let isFitted: Bool
+    /// Whether the merged model is asked about these texts.
+    let isMeasured: Bool
     let samples: SampleBatches
-    /// The stream on its own path.
+    /// The stream on the model's own path.
     let own: Matrix
     /// The stream through the merged model; on the own path, where there is no other.
     let merged: Matrix
@@ -38,7 +48,7 @@ final class AlignedStates {
     let streams: (merged: Matrix, own: Matrix)?
   }
 
-  let experts: [Expert]
+  let parts: [Part]
   private let hasMergedPath: Bool
   private let own: [DecoderForwardPass]
   private let merged: DecoderForwardPass
@@ -49,32 +59,42 @@ final class AlignedStates {
   /// Prepares streams that hold nothing yet.
   ///
   /// - Parameters:
-  ///   - samples: The token identifiers of each model's samples; none for a model without samples.
+  ///   - groups: The samples.
+  ///   - fold: Which half of every group is fitted to, and asked about the other; `nil` to fit to all. A text that is a group
+  ///     of its own is both fitted to and asked about.
   ///   - models: The models.
   ///   - reference: The model whose configuration the merged one has.
   ///   - hasMergedPath: Whether samples run through the merged model as well.
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for them.
   init(
-    _ samples: [[[Int32]]], models: [Model], reference: Model, hasMergedPath: Bool,
+    _ groups: [SampleGroup], fold: Int?, models: [Model], reference: Model, hasMergedPath: Bool,
     on backend: any ComputeBackend
   ) throws(DeviceError) {
     let width = reference.configuration.hiddenSize
-    var experts: [Expert] = []
-    for (model, texts) in samples.enumerated() where !texts.isEmpty {
-      let batches = try SampleBatches(texts, on: backend)
-      let tokens = batches.tokenIdentifiers.count
-      let own = try backend.allocate(rows: tokens, columns: width)
-      let merged = hasMergedPath ? try backend.allocate(rows: tokens, columns: width) : own
-      experts.append(Expert(model: model, samples: batches, own: own, merged: merged))
+    var parts: [Part] = []
+    for (number, group) in groups.enumerated() {
+      let all = Array(group.texts.indices)
+      let fitted = fold.map { fold in all.count > 1 ? all.filter { $0 % 2 == fold } : all } ?? all
+      for (texts, isFitted) in [(fitted, true), (all.filter { !fitted.contains($0) }, false)] where !texts.isEmpty {
+        let batches = try SampleBatches(texts.map { group.texts[$0] }, on: backend)
+        let tokens = batches.tokenIdentifiers.count
+        let own = try backend.allocate(rows: tokens, columns: width)
+        let merged = hasMergedPath ? try backend.allocate(rows: tokens, columns: width) : own
+        parts.append(
+          Part(
+            group: number, model: group.model, texts: texts, lengths: texts.map { group.texts[$0].count },
+            isFitted: isFitted, isMeasured: fold != nil && (!isFitted || all.count == 1), samples: batches, own: own,
+            merged: merged))
+      }
     }
-    self.experts = experts
+    self.parts = parts
     self.hasMergedPath = hasMergedPath
     self.backend = backend
     own = models.map { DecoderForwardPass($0.configuration, precision: .full, on: backend) }
     merged = DecoderForwardPass(reference.configuration, precision: .full, on: backend)
     let (tokens, longest) = (
-      experts.map(\.samples.largestBatch).max() ?? 0, experts.map(\.samples.longestText).max() ?? 0
+      parts.map(\.samples.largestBatch).max() ?? 0, parts.map(\.samples.longestText).max() ?? 0
     )
     ownWorkspace = try ForwardWorkspace(reference.configuration, tokens: tokens, longestText: longest, on: backend)
     mergedWorkspace = try ForwardWorkspace(reference.configuration, tokens: tokens, longestText: longest, on: backend)
@@ -98,34 +118,34 @@ final class AlignedStates {
   ///   - form: Makes the merged rows of theirs.
   /// - Throws: `Failure` when the embeddings cannot be read; `DeviceError`.
   func embed(_ models: [Model], form: (_ rows: [Matrix]) throws -> Matrix) throws {
-    let used = Set(experts.flatMap(\.samples.tokenIdentifiers)).sorted()
+    let used = Set(parts.flatMap(\.samples.tokenIdentifiers)).sorted()
     guard !used.isEmpty else { return }
     let rows = try models.map { try $0.embeddingRows(of: used, on: backend) }
     let merged = try form(rows)
-    for expert in experts {
-      let tokens = try expert.samples.tokens(amongRows: used, on: backend)
-      try backend.embeddingLookup(tokens: tokens, table: rows[expert.model], into: expert.own)
-      if hasMergedPath { try backend.embeddingLookup(tokens: tokens, table: merged, into: expert.merged) }
+    for part in parts {
+      let tokens = try part.samples.tokens(amongRows: used, on: backend)
+      try backend.embeddingLookup(tokens: tokens, table: rows[part.model], into: part.own)
+      if hasMergedPath { try backend.embeddingLookup(tokens: tokens, table: merged, into: part.merged) }
     }
     try backend.synchronize()
   }
 
-  /// Computes what reaches the maps of a stage, batch by batch.
+  /// Computes what reaches the maps of a stage, batch by batch of the samples that maps are fitted to.
   ///
   /// - Parameters:
   ///   - stage: The stage.
   ///   - block: The block.
   ///   - weights: The block's tensors of every model.
   ///   - mergedWeights: Those of the merged model, as far as the stage needs them.
-  ///   - body: Gets the expert and what reaches its map.
+  ///   - body: Gets the samples' part and what reaches its expert's map.
   /// - Throws: `DeviceError`.
   func forEachInput(
     of stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights,
-    _ body: (Expert, MapInputs) throws(DeviceError) -> Void
+    _ body: (Part, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
-    try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
+    try forEachBatch(of: parts.filter(\.isFitted)) { part, sequences, mergedStates, ownStates throws(DeviceError) in
       let ownInput = try input(
-        of: stage, own[expert.model], ownStates, sequences, block: block, weights: weights[expert.model],
+        of: stage, own[part.model], ownStates, sequences, block: block, weights: weights[part.model],
         workspace: ownWorkspace)
       let mergedInput =
         hasMergedPath
@@ -134,7 +154,7 @@ final class AlignedStates {
         : ownInput
       let isAdded = stage == .heads || stage == .gated
       try body(
-        expert,
+        part,
         MapInputs(
           merged: mergedInput, own: ownInput,
           streams: hasMergedPath && isAdded ? (merged: mergedStates, own: ownStates) : nil))
@@ -152,9 +172,9 @@ final class AlignedStates {
   func advance(
     through stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights
   ) throws(DeviceError) {
-    try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
+    try forEachBatch(of: parts) { part, sequences, mergedStates, ownStates throws(DeviceError) in
       let paths = [
-        (own[expert.model], ownStates, weights[expert.model], ownWorkspace),
+        (own[part.model], ownStates, weights[part.model], ownWorkspace),
         (merged, mergedStates, mergedWeights, mergedWorkspace),
       ]
       for (forward, states, weights, workspace) in paths.prefix(hasMergedPath ? 2 : 1) {
@@ -169,38 +189,63 @@ final class AlignedStates {
     }
   }
 
-  /// Norms the last block's output on both paths, and gives what reaches the head, batch by batch.
+  /// Norms the last block's output on both paths, and gives what reaches the head, batch by batch of the samples that maps
+  /// are fitted to.
   func forEachHeadInput(
-    gains: [Matrix], mergedGain: Matrix, _ body: (Expert, MapInputs) throws(DeviceError) -> Void
+    gains: [Matrix], mergedGain: Matrix, _ body: (Part, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
-    try forEachBatch { expert, sequences, mergedStates, ownStates throws(DeviceError) in
+    try forEachBatch(of: parts.filter(\.isFitted)) { part, sequences, mergedStates, ownStates throws(DeviceError) in
       let rows = 0..<sequences.tokens
       let (mergedInput, ownInput) = (
         try mergedWorkspace.normed.rows(rows), try ownWorkspace.normed.rows(rows)
       )
       if hasMergedPath { try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput) }
-      try own[expert.model].normalise(ownStates, gain: gains[expert.model], into: ownInput)
-      try body(expert, MapInputs(merged: mergedInput, own: ownInput, streams: nil))
+      try own[part.model].normalise(ownStates, gain: gains[part.model], into: ownInput)
+      try body(part, MapInputs(merged: mergedInput, own: ownInput, streams: nil))
     }
   }
 
-  /// How far every model's stream is from the merged one on its samples: the relative distance of their states, mean over all
-  /// tokens; `nil` for a model without samples.
-  func deviations(of models: Int) throws(DeviceError) -> [Double?] {
-    var deviations = [Double?](repeating: nil, count: models)
-    for expert in experts {
-      let distances = try InterModelDistances([expert.own, expert.merged], measure: .relative, on: backend).all
-      deviations[expert.model] = distances.reduce(0, +) / Double(max(distances.count, 1))
+  /// Scores the tokens of a part by the merged model, once its last block was advanced through.
+  ///
+  /// - Parameters:
+  ///   - part: Some samples.
+  ///   - head: The output head of the merged model.
+  ///   - gain: The gain of its last norm.
+  ///   - model: What it is called in messages.
+  /// - Returns: For every text the scores of all tokens but the first.
+  /// - Throws: `Failure` for logits that are NaN or infinite; `DeviceError`.
+  func scores(of part: Part, head: Matrix, gain: Matrix, model: String) throws -> [[TokenScore]] {
+    let configuration = merged.configuration
+    return try part.samples.batches.flatMap { batch -> [[TokenScore]] in
+      let states = try mergedWorkspace.normed.rows(0..<batch.tokens.count)
+      try merged.normalise(part.merged.rows(batch.tokens), gain: gain, into: states)
+      let lengths = Array(part.lengths[batch.samples])
+      var (places, start): ([Int], Int) = ([], 0)
+      for length in lengths {
+        places += start..<start + length - 1
+        start += length
+      }
+      let tokens = Array(part.samples.tokenIdentifiers[batch.tokens])
+      let scores = try HeadScores(
+        places: places.map(Int32.init), targets: places.map { tokens[$0 + 1] }, configuration, on: backend)
+      for piece in HeadScores.pieces(configuration) {
+        try scores.meet(head.rows(piece), firstEntry: piece.lowerBound, states: states)
+      }
+      var rest = try scores.finish(model: model)[...]
+      return lengths.map { length in
+        defer { rest = rest.dropFirst(length - 1) }
+        return Array(rest.prefix(length - 1))
+      }
     }
-    return deviations
   }
 
   private func forEachBatch(
-    _ body: (_ expert: Expert, PackedSequences, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
+    of parts: [Part],
+    _ body: (_ part: Part, PackedSequences, _ merged: Matrix, _ own: Matrix) throws(DeviceError) -> Void
   ) throws(DeviceError) {
-    for expert in experts {
-      for batch in expert.samples.batches {
-        try body(expert, batch.sequences, expert.merged.rows(batch.tokens), expert.own.rows(batch.tokens))
+    for part in parts {
+      for batch in part.samples.batches {
+        try body(part, batch.sequences, part.merged.rows(batch.tokens), part.own.rows(batch.tokens))
       }
     }
   }

@@ -63,11 +63,15 @@ public struct AlignmentPlan: Sendable {
     pools[model] != nil || anchorTakesSharedSamples && model == anchor
   }
 
-  /// How many sweeps come before the one that writes: they find how the models have to be balanced, which takes the samples of
-  /// two at least.
+  /// How often the layers are walked before the walk that writes: each half of the samples for every trial of the balance,
+  /// which takes two bodies of samples at least.
   func rehearsals(anchor: Int?) -> Int {
-    let balanced = pools.indices.count { hasSamples($0, anchor: anchor) }
-    return solution == .aligned && rule.share > 0 && balanced > 1 ? rule.sweeps - 1 : 0
+    guard solution == .aligned, rule.balance == .learned, rule.share > 0 else { return 0 }
+    let groups = pools.enumerated().reduce(0) { sum, entry in
+      guard hasSamples(entry.offset, anchor: anchor) else { return sum }
+      return sum + (entry.element.map { SampleGroup.origins(of: $0.file.samples).count } ?? 1)
+    }
+    return LayerAlignment.folds.count * SampleBalance.trials(of: groups)
   }
 
   private func requireSamples(_ inputs: MergeModels) throws(Failure) {
@@ -111,6 +115,11 @@ public struct AlignmentPlan: Sendable {
 
   // MARK: Memory
 
+  /// Whether the balance is found by trials.
+  func tries(_ lengths: [[Int]]) -> Bool {
+    solution == .aligned && rule.balance == .learned && !lengths.joined().isEmpty
+  }
+
   /// The memory that streams, systems and merged weights take at most, beside the layers of the walk.
   ///
   /// - Parameters:
@@ -139,7 +148,11 @@ public struct AlignmentPlan: Sendable {
     let perToken = outputs + width + configuration.hiddenSize
     let scratch = 4 * (squares + rights.reduce(0, +) + 2 * rows + batch * perToken)
     let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
-    let heads = configuration.tiesHead ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
+    let isMeasured = tries(lengths)
+    let heads =
+      configuration.tiesHead && !isMeasured
+      ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
     return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)
+      + (isMeasured ? HeadScores.byteCount(configuration) : 0)
   }
 }

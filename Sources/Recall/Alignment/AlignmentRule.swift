@@ -25,41 +25,30 @@ public enum MapSolution: Sendable {
 /// takes in what the merged stream lacks of the expert's at that place, so that errors do not pile up with depth. The head is
 /// solved for from the changes alone: at most tokens of a sample no expert was ever trained to predict what comes next.
 ///
-/// v_i starts at 1. Every sweep but the last only looks how far each expert's stream is from the merged one in the end, and
-/// lets those that are farther count more, until all are kept equally well.
+/// v_i is what SampleBalance finds, by merges that nothing is written of: each is fitted to one half of the samples and asked
+/// about the other half, how much it has lost of the tokens that the models have learned to say (LearnedTokens). A model that was
+/// merged before brings the samples of several; those of each are weighed by themselves, and its change counts their mean.
 public struct AlignmentRule: Sendable, Equatable {
   /// α, how much the samples count against the changes of weights, from 0 (no data at all) to 1 (samples only).
   public var share = 0.9
   /// ρ, how firmly W is held at P, in units of the mean diagonal of what is fitted.
   public var ridge = 0.005
-  /// How often the layers are walked: once to write the result, and before that to find out how much every expert has to count.
-  public var sweeps = 3
+  /// How every body of samples comes to count what it does.
+  public var balance = Balance.learned
+
+  /// How every body of samples comes to count what it does.
+  public enum Balance: String, Sendable {
+    /// So that as little as possible is lost of what the models have learned: found by trying, before anything is written.
+    case learned
+    /// All the same.
+    case equal
+  }
 
   /// The rule with its defaults.
   public init() {}
 
   /// A rule from its parts.
   init(share: Double, ridge: Double) { (self.share, self.ridge) = (share, ridge) }
-
-  /// How much a deviation from the mean one changes what an expert counts: less than in proportion, which overshoots.
-  private static let haste = 0.7
-
-  /// What every expert has to count after a sweep.
-  ///
-  /// - Parameters:
-  ///   - weights: v_i in the sweep.
-  ///   - deviations: How far the merged model was from each expert on its samples; `nil` for an expert without any.
-  /// - Returns: v_i for the next sweep, with a mean of 1 over experts with samples; the others keep theirs.
-  static func rebalanced(_ weights: [Double], deviations: [Double?]) -> [Double] {
-    let known = deviations.compactMap { $0 }
-    let mean = known.reduce(0, +) / Double(max(known.count, 1))
-    guard known.count > 1, mean > 0 else { return weights }
-    let raw = zip(weights, deviations).map { weight, deviation in
-      deviation.map { weight * pow(max($0 / mean, 1e-3), haste) }
-    }
-    let scale = Double(known.count) / raw.compactMap { $0 }.reduce(0, +)
-    return zip(weights, raw).map { weight, raw in raw.map { $0 * scale } ?? weight }
-  }
 }
 
 /// How well a linear map could be solved for.

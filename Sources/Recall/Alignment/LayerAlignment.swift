@@ -1,19 +1,24 @@
 import Checkpoint
 import Compute
 import Diagnostics
+import Foundation
 
 /// Solves the linear maps of a merge layer by layer, shallow to deep, and writes them; what is no map is fused as ever.
 ///
 /// It follows a `LayerWalk`, whose tensors it uses: the maps of a block are solved in the order of the pass, each on what
 /// reaches it through the maps before it, as they are written.
 final class LayerAlignment {
-  /// Where solved maps go.
-  struct Output {
-    /// Takes the maps.
-    let fusion: ParameterFusion
-    /// Keeps how well they were solved for.
-    let decisions: MergeDecisions
+  /// What is solved for.
+  enum Purpose {
+    /// To write the maps: takes them, and keeps how well they were solved for.
+    case output(ParameterFusion, MergeDecisions)
+    /// To find out how much is lost of what was learned, fitted to one half of the samples and asked about the other; nothing
+    /// is written.
+    case rehearsal(fold: Int, LearnedTokens)
   }
+
+  /// The halves of the samples.
+  static let folds = 0..<2
 
   private let solution: MapSolution
   private let rule: AlignmentRule
@@ -23,8 +28,11 @@ final class LayerAlignment {
   private let base: Int?
   private let plan: FusionPlan
   private let states: AlignedStates
-  private let output: Output?
+  private let purpose: Purpose
   private let balance: [Double]
+  private let changeWeights: [Double]
+  private var embeddingCoefficients: [Float] = []
+  private var lostTokens: [Double]
   private let workspace: AlignmentWorkspace
   private let configuration: ModelConfiguration
   private let backend: any ComputeBackend
@@ -35,14 +43,14 @@ final class LayerAlignment {
   ///   - alignment: The rule, and the models with the base.
   ///   - inputs: The models.
   ///   - plan: What is made of what.
-  ///   - samples: The token identifiers of each model's samples.
-  ///   - balance: v_i, how much every model counts.
-  ///   - output: Where what is solved goes; `nil` for a sweep that only finds how far it is from every model.
+  ///   - groups: The samples.
+  ///   - balance: v, how much every group counts.
+  ///   - purpose: What is solved for.
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for it.
   init(
-    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, samples: [[[Int32]]], balance: [Double],
-    output: Output?, on backend: any ComputeBackend
+    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, groups: [SampleGroup], balance: [Double],
+    purpose: Purpose, on backend: any ComputeBackend
   ) throws(DeviceError) {
     solution = alignment.solution
     rule = alignment.rule
@@ -52,16 +60,32 @@ final class LayerAlignment {
     base = inputs.base
     self.plan = plan
     self.balance = balance
-    self.output = output
+    self.purpose = purpose
     self.backend = backend
+    changeWeights = LayerAlignment.weights(ofModels: models.count, groups, balance)
+    lostTokens = [Double](repeating: 0, count: groups.count)
     configuration = inputs.reference.configuration
     workspace = AlignmentWorkspace(on: backend)
+    let fold: Int? = if case .rehearsal(let fold, _) = purpose { fold } else { nil }
     states = try AlignedStates(
-      samples, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
+      groups, fold: fold, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
   }
 
-  /// How far the merged model is from every model on its samples, once the head was visited; `nil` for a model without any.
-  func deviations() throws(DeviceError) -> [Double?] { try states.deviations(of: models.count) }
+  /// What every model counts: the mean of its groups, and 1 without any.
+  static func weights(ofModels models: Int, _ groups: [SampleGroup], _ balance: [Double]) -> [Double] {
+    (0..<models).map { model in
+      let own = zip(groups, balance).filter { $0.0.model == model }.map(\.1)
+      return own.isEmpty ? 1 : own.reduce(0, +) / Double(own.count)
+    }
+  }
+
+  /// After a rehearsal has visited the head: how many learned tokens a text of every group has lost, on average.
+  var lost: [Double] {
+    lostTokens.enumerated().map { group, lost in
+      let texts = states.parts.filter { $0.group == group && $0.isMeasured }.reduce(0) { $0 + $1.texts.count }
+      return lost / Double(max(texts, 1))
+    }
+  }
 
   /// Solves and writes the maps of a layer, and brings the streams behind it.
   ///
@@ -75,11 +99,11 @@ final class LayerAlignment {
     switch decided.layer {
     case .embedding:
       let type = try elementType(of: plan.tensor(named: Architecture.embedding))
+      embeddingCoefficients = coefficients
       try states.embed(models + companions) { rows in try fused(rows, coefficients, type) }
       return []
     case .block(let number): return try align(block: number, coefficients, resident)
-    // How far the streams are apart is known before the head.
-    case .head: return configuration.tiesHead || output == nil ? [] : try alignHead(coefficients, resident)
+    case .head: return try align(head: coefficients, resident)
     case .whole: return []
     }
   }
@@ -135,25 +159,49 @@ final class LayerAlignment {
 
   // MARK: The head
 
-  private func alignHead(_ coefficients: [Float], _ norms: [ResidentTensors]) throws -> [MapAlignment] {
-    let tensor = try plan.tensor(named: Architecture.outputHead)
+  private func align(head coefficients: [Float], _ norms: [ResidentTensors]) throws -> [MapAlignment] {
     let gains = try norms.map { try $0[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }() }
     let mergedGain = try fused(gains, coefficients, elementType(of: plan.tensor(named: Architecture.finalNorm)))
-    let heads = try zip(models + companions, digests).map { model, digest in
-      try DeviceTensors(model.directory, on: backend).load(Architecture.outputHead, recording: digest)
+    if configuration.tiesHead {
+      guard case .rehearsal = purpose else { return [] }
+      let type = try elementType(of: plan.tensor(named: Architecture.embedding))
+      try measure(head: fused(heads(), embeddingCoefficients, type), gain: mergedGain)
+      return []
     }
     // Samples only say something of tokens that a model learned to predict, and nobody knows which those are.
     var rule = rule
     if solution == .aligned, rule.share < 1 { rule.share = 0 }
-    return try solve([tensor], sources: [heads], coefficients, rule: rule) { body throws(DeviceError) in
+    let solved = try solve(
+      [plan.tensor(named: Architecture.outputHead)], sources: [heads()], coefficients, rule: rule
+    ) { body throws(DeviceError) in
       guard rule.share > 0 else { return }
       try states.forEachHeadInput(gains: gains, mergedGain: mergedGain, body)
-    }.map(\.alignment)
+    }
+    if let head = solved.first?.matrix { try measure(head: head, gain: mergedGain) }
+    return solved.map(\.alignment)
+  }
+
+  private func heads() throws -> [Matrix] {
+    try zip(models + companions, digests).map { model, digest in
+      try DeviceTensors(model.directory, on: backend).load(Architecture.outputHead, recording: digest)
+    }
+  }
+
+  /// In a rehearsal, asks the merged model about the samples that it was not fitted to.
+  private func measure(head: Matrix, gain: Matrix) throws {
+    guard case .rehearsal(_, let learned) = purpose else { return }
+    for part in states.parts where part.isMeasured {
+      let scores = try states.scores(of: part, head: head, gain: gain, model: "a merge that is tried")
+      for (text, scores) in zip(part.texts, scores) {
+        lostTokens[part.group] += learned.lost(
+          of: part.group, text: text, probabilities: scores.map { exp($0.logProbability) })
+      }
+    }
   }
 
   // MARK: Maps
 
-  private typealias InputBody = (AlignedStates.Expert, AlignedStates.MapInputs) throws(DeviceError) -> Void
+  private typealias InputBody = (AlignedStates.Part, AlignedStates.MapInputs) throws(DeviceError) -> Void
 
   /// Solves the maps that share their inputs, or reads back those that an earlier run has written.
   private func solve(
@@ -164,18 +212,20 @@ final class LayerAlignment {
       LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
-    let system = MapSystem(maps, rule: rule, balance: balance, workspace: workspace, on: backend)
+    let system = MapSystem(maps, rule: rule, balance: changeWeights, workspace: workspace, on: backend)
     if known.contains(where: { $0 == nil }) { try gather(inputs, into: system) }
     return try maps.indices.map { number in
       if let known = known[number] { return known }
       let map = maps[number]
       let out = try backend.allocate(rows: map.outputs, columns: map.inputs, elementType(of: map.tensor))
       let (alignment, nonFinite) = try system.solve(number, into: out)
-      guard let output else { return (try out.asWeights(on: backend), alignment) }
-      try output.decisions.keep(alignment)
+      guard case .output(let fusion, let decisions) = purpose else {
+        return (try out.asWeights(on: backend), alignment)
+      }
+      try decisions.keep(alignment)
       // The base takes part in no sum that could say whose values they are.
       let counts = Array(nonFinite.prefix(plan.models.count)) + nonFinite.suffix(1)
-      try output.fusion.write(map.tensor, out, nonFinite: counts)
+      try fusion.write(map.tensor, out, nonFinite: counts)
       return (try out.asWeights(on: backend), alignment)
     }
   }
@@ -186,11 +236,14 @@ final class LayerAlignment {
   ) throws(DeviceError) {
     switch solution {
     case .aligned:
-      try inputs { expert, given throws(DeviceError) in try system.add(given, of: expert.model) }
+      try inputs { part, given throws(DeviceError) in
+        try system.add(given, of: part.model, weight: Float(balance[part.group]))
+      }
     case .regressionMean:
       let mean = RegressionMean(system)
-      try inputs { expert, given throws(DeviceError) in
-        try mean.add(given.own, of: expert.model, samples: expert.samples.sampleCount)
+      try inputs { part, given throws(DeviceError) in
+        let samples = states.parts.reduce(0) { $0 + ($1.model == part.model ? $1.texts.count : 0) }
+        try mean.add(given.own, of: part.model, samples: samples)
       }
       try mean.finishExpert()
     }
@@ -198,8 +251,9 @@ final class LayerAlignment {
 
   /// A map that an earlier run has solved and written.
   private func earlier(_ map: LinearMap) throws -> (matrix: Matrix, alignment: MapAlignment)? {
-    guard let output, let alignment = output.decisions.alignment(of: map.tensor.layout.name),
-      let written = try output.fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
+    guard case .output(let fusion, let decisions) = purpose,
+      let alignment = decisions.alignment(of: map.tensor.layout.name),
+      let written = try fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
     else { return nil }
     return (try written.asWeights(on: backend), alignment)
   }

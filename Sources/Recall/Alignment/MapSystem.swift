@@ -18,7 +18,7 @@ final class MapSystem {
   /// - Parameters:
   ///   - maps: The maps.
   ///   - rule: How much the parts count.
-  ///   - balance: v_i, how much every expert counts.
+  ///   - balance: How much the change of every expert counts.
   ///   - workspace: Scratch.
   ///   - backend: The device.
   init(
@@ -44,10 +44,11 @@ final class MapSystem {
   /// - Parameters:
   ///   - given: What reaches the maps.
   ///   - expert: The number of the expert whose samples they are.
+  ///   - weight: v, how much the samples count.
   /// - Throws: `DeviceError`.
-  func add(_ given: AlignedStates.MapInputs, of expert: Int) throws(DeviceError) {
+  func add(_ given: AlignedStates.MapInputs, of expert: Int, weight: Float) throws(DeviceError) {
     let (inputs, ownInputs) = (given.merged, given.own)
-    let (weight, share): (Float, Float) = (Float(balance[expert]), hasSamples ? 1 : 0)
+    let share: Float = hasSamples ? 1 : 0
     let gram = try workspace.matrix(.gram, rows: width, columns: width)
     try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
     let deviation = try workspace.matrix(.deviation, rows: inputs.rows, columns: width)

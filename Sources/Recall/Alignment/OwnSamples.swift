@@ -6,21 +6,44 @@ struct OwnSamples {
   let path: String
   /// The samples, all typical.
   let pool: Pool
+
+  /// The samples by the model that first brought them: the tasks that were merged into this one, or it alone.
+  var groups: [SampleGroup] {
+    SampleGroup.origins(of: pool.samples.map(\.sample)).map { origin in
+      SampleGroup(model: model, texts: pool.samples.filter { $0.sample.origin == origin }.map(\.tokens))
+    }
+  }
+}
+
+/// Samples that count alike: those of one model, or of one of the models that were merged into it.
+struct SampleGroup {
+  /// The number of the model that learned from such texts.
+  let model: Int
+  /// The token identifiers of every text.
+  let texts: [[Int32]]
+
+  /// The models that first brought samples, in the order of the samples; `nil` for samples that no merge has kept.
+  static func origins(of samples: [Sample]) -> [String?] {
+    var origins: [String?] = []
+    for sample in samples where !origins.contains(sample.origin) { origins.append(sample.origin) }
+    return origins
+  }
 }
 
 extension [OwnSamples] {
-  /// The token identifiers of every model's samples, as its maps are fitted to them.
+  /// The samples that maps are fitted to, in the order of the models.
   ///
   /// - Parameters:
   ///   - plan: Which models have some.
   ///   - shared: The typical samples that all models are compared on.
   ///   - anchor: The anchor among the models.
-  /// - Returns: As many lists of texts as models.
-  func samples(of plan: AlignmentPlan, shared: TypicalSamples, anchor: Int?) -> [[[Int32]]] {
-    guard plan.rule.share > 0 else { return plan.pools.map { _ in [] } }
-    return plan.pools.indices.map { model in
-      if let own = first(where: { $0.model == model }) { return own.pool.samples.map(\.tokens) }
-      return plan.anchorTakesSharedSamples && model == anchor ? shared.samples.map(\.tokens) : []
+  /// - Returns: The samples, in groups.
+  func groups(of plan: AlignmentPlan, shared: TypicalSamples, anchor: Int?) -> [SampleGroup] {
+    guard plan.rule.share > 0 else { return [] }
+    return plan.pools.indices.flatMap { model -> [SampleGroup] in
+      if let own = first(where: { $0.model == model }) { return own.groups }
+      guard plan.anchorTakesSharedSamples, model == anchor else { return [] }
+      return [SampleGroup(model: model, texts: shared.samples.map(\.tokens))]
     }
   }
 }

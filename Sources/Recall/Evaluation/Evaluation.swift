@@ -60,7 +60,7 @@ public struct Evaluation: Sendable {
     let plans = try zip(models, encoded).map { model, tasks throws(Failure) in
       try PassMemory(
         of: model, lengths: tasks.joined().joined().map(\.input.count),
-        beside: TokenScoring.headByteCount(model.configuration), on: backend
+        beside: HeadScores.byteCount(model.configuration), on: backend
       ).stateBudget(within: memoryBudget)
     }
     let scores = try models.indices.map { number in

@@ -73,7 +73,7 @@ public struct LMCocktailMethod: MergeMethod {
       try stop.check("weigh", models[number].path)
       let memory = try PassMemory(
         of: models[number], lengths: sequences[number].map(\.input.count),
-        beside: TokenScoring.headByteCount(models[number].configuration), on: backend
+        beside: HeadScores.byteCount(models[number].configuration), on: backend
       ).stateBudget(within: memoryBudget)
       let scores = try TokenScoring(models[number], stateBudget: memory, on: backend).scores(of: sequences[number]) {
         progress("weigh \(number + 1)/\(models.count)", $0, of: $1, unit: "layers")

@@ -23,6 +23,8 @@ public struct Sample: Sendable {
   public var cluster: Int?
   /// How many samples of the pool are in that cluster.
   public var clusterSize: Int?
+  /// The model that first brought it, when a merge has kept it.
+  public var origin: String?
 }
 
 /// A file of samples: JSON lines with `text` or `input_ids`, or plain text with one sample a line.
@@ -141,6 +143,7 @@ extension Sample {
       self.index = index
       cluster = json["cluster"]?.integer
       clusterSize = json["clusterSize"]?.integer
+      origin = json["model"]?.string
       return
     }
     index = position

@@ -31,10 +31,10 @@ CASES = {
     "llama": {
         "models": ["siblings/first", "siblings/second", "siblings/third"],
         "base": "siblings/base",
-        "samples": {"siblings/first": [0, 3], "siblings/second": [1, 4], "siblings/third": [2, 5]},
+        "samples": {"siblings/first": [0, 4], "siblings/second": [1, 5], "siblings/third": [2, 3]},
         "alignShare": 0.9,
         "ridge": 0.005,
-        "sweeps": 3,
+        "balance": "learned",
     },
     "qwen2": {
         "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
@@ -50,7 +50,7 @@ CASES = {
         "alignShare": 1.0,
         "ridge": 0.1,
         "scale": 1.5,
-        "sweeps": 2,
+        "balance": "learned",
     },
     "regression-mean": {
         "method": "regmean",
@@ -62,8 +62,9 @@ CASES = {
 OFF_DIAGONAL, REGRESSION_RIDGE = 0.9, 1e-5
 # The norms before what each map is added to the residual stream: their inputs are the stream.
 NORM_BEFORE = {"self_attn.o_proj": "input_layernorm", "mlp.down_proj": "post_attention_layernorm"}
-# How much of a deviation from the mean one changes what a model counts.
-HASTE = 0.7
+# Of the search for what every model's samples count: what is added to a loss before the first step, what a weight is probed
+# with, how far the probes are trusted and what distance costs, and a loss that is as good as none.
+FIRST_FLOOR, PROBE, TRUST, CAUTION, NEGLIGIBLE = 0.1, 1.6, 2.5, 0.03, 0.01
 
 
 def write_all(fixtures: Path) -> None:
@@ -112,18 +113,71 @@ def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
         fused = {name: base[name] + scale * (tensor - base[name]) for name, tensor in fused.items()}
     if is_regression:
         return solved(case, models, own_samples, experts, base, fused, balance=[])[0]
-    balance = np.ones(len(models))
-    has_samples = np.array([bool(samples) for samples in own_samples])
-    for _ in range(case.get("sweeps", 1) - 1):
-        deviations = solved(case, models, own_samples, experts, base, fused, balance)[1]
-        if has_samples.sum() > 1:
-            raw = balance[has_samples] * (deviations[has_samples] / deviations[has_samples].mean()) ** HASTE
-            balance[has_samples] = raw / raw.mean()
-    return solved(case, models, own_samples, experts, base, fused, balance)[0]
+    everything = (case, models, own_samples, experts, base, fused)
+    if case.get("balance") != "learned":
+        return solved(*everything, np.ones(len(models)))[0]
+    before = copy.deepcopy(models[0])
+    before.load_state_dict(base, strict=False)
+    return solved(*everything, found_balance(*everything, before))[0]
 
 
-def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[dict[str, torch.Tensor], np.ndarray]:
-    """All parameters, solved in the order of the pass, and how far the last stream is from each model's on its samples."""
+def found_balance(case, models, own_samples, experts, base, fused, before) -> np.ndarray:
+    """What every model's samples count, so that as few as possible of the learned tokens are lost of texts not fitted to."""
+    groups = [number for number, samples in enumerate(own_samples) if samples]
+
+    def weights_of(values: np.ndarray) -> np.ndarray:
+        weights = np.ones(len(models))
+        weights[groups] = values / values.mean()
+        return weights
+
+    def trial(values: np.ndarray) -> np.ndarray:
+        lost = np.zeros(len(groups))
+        for fold in (0, 1):
+            halves = [
+                samples if len(samples) < 2 else [text for place, text in enumerate(samples) if place % 2 == fold]
+                for samples in own_samples
+            ]
+            merged = solved(case, models, halves, experts, base, fused, weights_of(values))[1]
+            for place, group in enumerate(groups):
+                texts = own_samples[group]
+                held_out = texts if len(texts) < 2 else texts[1 - fold :: 2]
+                lost[place] += sum(
+                    lost_tokens(models[group], before, merged, text) for text in held_out) / len(held_out) / 2
+        return lost
+
+    equal = np.ones(len(groups))
+    lost = trial(equal)
+    first = np.sqrt(lost / lost.mean() + FIRST_FLOOR)
+    first /= first.mean()
+    lost_first = trial(first)
+    responses = np.zeros((len(groups), len(groups)))
+    for place in range(len(groups)):
+        factor = PROBE if lost_first[place] >= lost_first.mean() else 1 / PROBE
+        probed = first.copy()
+        probed[place] *= factor
+        responses[place] = np.log((trial(probed) + NEGLIGIBLE) / (lost_first + NEGLIGIBLE)) / np.log(factor)
+    steps = np.zeros(len(groups))
+    for _ in range(4000):
+        expected = (lost_first + NEGLIGIBLE) * np.exp(responses.T @ steps)
+        steps -= 0.05 * (responses @ expected / (lost_first + NEGLIGIBLE).sum() + CAUTION * steps)
+        steps = np.clip(steps - steps.mean(), -np.log(TRUST), np.log(TRUST))
+    last = first * np.exp(steps)
+    tried = [(lost.sum(), equal), (lost_first.sum(), first), (trial(last).sum(), last)]
+    return weights_of(min(tried, key=lambda entry: entry[0])[1])
+
+
+def lost_tokens(expert, before, merged, text: list[int]) -> float:
+    """Of the tokens that the expert gives more probability than what it came from, how many the merged model has lost."""
+    def probabilities(model):
+        logits = model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :-1].double()
+        return logits.softmax(dim=-1)[torch.arange(len(text) - 1), torch.tensor(text[1:])]
+
+    own, origin, ours = probabilities(expert), probabilities(before), probabilities(merged)
+    return float(((own - origin).clamp(min=0) * (own - ours).clamp(min=0)).sum())
+
+
+def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
+    """All parameters, solved in the order of the pass, and the model that they make."""
     is_regression = case.get("method") == "regmean"
     merged = copy.deepcopy(models[0])
     parameters = dict(merged.named_parameters())
@@ -152,13 +206,7 @@ def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[di
                 ]
             parameters[name].copy_(
                 solve(matrices, base[name], fused[name], inputs, wanted, balance, share, case["ridge"]))
-    deviations = np.zeros(len(models))
-    for i, (model, samples) in enumerate(zip(models, own_samples)):
-        if samples:
-            own, ours = caught(model, ["model.norm"], samples)[0], caught(merged, ["model.norm"], samples)[0]
-            norms = ((own**2).sum(dim=1) + (ours**2).sum(dim=1)) / 2
-            deviations[i] = (((own - ours) ** 2).sum(dim=1) / norms).mean()
-    return {name: tensor.detach() for name, tensor in parameters.items()}, deviations
+    return {name: tensor.detach() for name, tensor in parameters.items()}, merged
 
 
 def load_double(path: Path) -> dict[str, torch.Tensor]:
