@@ -25,8 +25,9 @@ CHANGES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def compare(comparison: type, description: str) -> None:
+    """Runs the merges of a comparison for every family on the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recall")
     parser.add_argument("output", type=Path)
     parser.add_argument("families", type=Path, nargs="+")
@@ -35,7 +36,7 @@ def main() -> None:
     scores: dict[str, list[list[float]]] = {}
     with open(arguments.output / "scores.jsonl", "w", encoding="utf-8") as lines:
         for family in arguments.families:
-            for name, values in Comparison(arguments.recall, arguments.output, family).results():
+            for name, values in comparison(arguments.recall, arguments.output, family).results():
                 lines.write(json.dumps({"family": str(family), "method": name, "scores": values}) + "\n")
                 lines.flush()
                 scores.setdefault(name, []).append(values)
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 class Comparison:
-    """The merges of one family."""
+    """The merges of one family, by every method."""
 
     def __init__(self, recall: str, output: Path, family: Path) -> None:
         self.recall, self.output, self.family = recall, output, family
@@ -90,8 +91,8 @@ class Comparison:
     def merged(self, *options: str) -> list[float]:
         output = self.output / "merged"
         shutil.rmtree(output, ignore_errors=True)
-        typical = [] if "--method" in options and "recall-align" not in options and "regmean" not in options else [
-            "--typical", TYPICAL]
+        selects = "--method" not in options or "recall-align" in options or "regmean" in options
+        typical = ["--typical", TYPICAL] if selects and "--typical" not in options else []
         self.run("merge", *options, *typical, "--output", str(output))
         return self.score(str(output))
 
@@ -116,4 +117,4 @@ def print_table(scores: dict[str, list[list[float]]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compare(Comparison, __doc__)

@@ -102,7 +102,7 @@ public struct HierarchicalMerge {
       let aligned = AlignedMerge(
         alignment: alignment, inputs: inputs, plan: fusionPlan, groups: groups, decisions: decisions,
         stateBudget: plan.stateBudget, backend: backend, progress: progress)
-      let found = try timings.measure("balance") { try aligned.balance(weigh) }
+      let found = try timings.measure("balance") { try aligned.balance(checkStop: writer.checkStop, weigh) }
       balance = LayerAlignment.weights(ofModels: inputs.models.count, groups, found)
       layers = try timings.measure("merge") { try aligned.fuse(balance: found, with: fusion, weigh) }
     } else if let decided = decisions.layers(of: inputs.reference) {

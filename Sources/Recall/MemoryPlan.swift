@@ -61,7 +61,8 @@ public struct MemoryPlan: Sendable {
       (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses
       + scorings.map { model in
         PassMemory(
-          of: model, lengths: Array(lengths.joined()), beside: HeadScores.byteCount(model.configuration), on: backend)
+          of: model, lengths: Array(lengths.joined()), arePackedAnew: true,
+          beside: HeadScores.byteCount(model.configuration), on: backend)
       }
     let others = layers + activations + alignment + residentPieces + MemoryPlan.program
     let rest = budget.map { $0 - others }
@@ -111,11 +112,17 @@ struct PassMemory: Sendable {
     self.init(of: model, lengths: pool.samples.map(\.tokens.count), on: backend)
   }
 
-  /// Counts for a pass over texts of the given lengths in tokens, with so many bytes in use beside it.
-  init(of model: Model, lengths: [Int], beside others: Int = 0, on backend: any ComputeBackend) {
+  /// Counts for a pass over texts of the given lengths in tokens, or only some of them where they are packed anew, with so many
+  /// bytes in use beside it.
+  init(
+    of model: Model, lengths: [Int], arePackedAnew: Bool = false, beside others: Int = 0, on backend: any ComputeBackend
+  ) {
     let configuration = model.configuration
     let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
-    let batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+    let batchTokens =
+      arePackedAnew
+      ? SampleBatches.mostTokens(lengths: lengths)
+      : SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
     workspace =
       ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
       + backend.productScratch

@@ -82,9 +82,8 @@ public struct MergePlan: Sendable {
     }
     let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
     let again = recipe.weighing.isKnownLayerByLayer ? "" : ", \(byteText(states)) more for the bandwidth"
-    let walked = (inputs.models + inputs.companions).reduce(0) { $0 + $1.blockByteCount }
     let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
-    let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsals * walked)) more for \(rehearsals) rehearsals"
+    let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsedByteCount)) more for \(rehearsals) rehearsals"
     return """
       models, in the order of sums:
       \(models.joined(separator: "\n"))
@@ -98,10 +97,20 @@ public struct MergePlan: Sendable {
       memory: about \(byteText(memory.peak)) at most: layers \(byteText(memory.layers)), activations \
       \(byteText(memory.activations))\(memory.alignment > 0 ? ", alignment \(byteText(memory.alignment))" : ""), \
       pieces \(byteText(memory.pieces)), program \(byteText(MemoryPlan.program))
-      \(try time(on: backend).text)\(alignment == nil ? "" : ", and the alignment")
+      \(try time(on: backend).text)
       tensors:
       \(groups.joined(separator: "\n"))
       """
+  }
+
+  /// What rehearsals read: the blocks and the head of every model, and once more to find out what the models have learned.
+  private var rehearsedByteCount: Int {
+    let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
+    guard rehearsals > 0 else { return 0 }
+    return (rehearsals + 1)
+      * (inputs.models + inputs.companions).reduce(0) { sum, model in
+        sum + model.blockByteCount + (model.directory.source(of: Architecture.outputHead)?.byteRange.count ?? 0)
+      }
   }
 
   /// The models that run over a pool so that typical samples are selected, or their distances known.
@@ -144,9 +153,15 @@ public struct MergePlan: Sendable {
       recipe, inputs: inputs, fusion: fusion, samples: .init(lengths: lengths, isSelected: isSelected)
     ).walks.map(\.walk)
     let weights = fusion.tensors.first { $0.isFused }?.layout.type
+    let solved =
+      alignment.map { alignment in
+        alignment.operations(
+          inputs.reference.configuration, lengths: alignment.sampleLengths(shared: pool, anchor: inputs.anchor),
+          anchor: inputs.anchor)
+      } ?? 0
     return TimeEstimate(
-      bytes: walks.reduce(0) { $0 + $1.read + $1.written },
-      operations: walks.reduce(0) { $0 + Double($1.flops) },
+      bytes: walks.reduce(0) { $0 + $1.read + $1.written } + rehearsedByteCount,
+      operations: walks.reduce(solved) { $0 + Double($1.flops) },
       operationsPerSecond: try measuredProductRate(
         weights: weights == .bfloat16 ? .bfloat16 : weights == .float16 ? .float16 : .float32, on: backend))
   }

@@ -1,14 +1,14 @@
 import Compute
 import Diagnostics
 
-/// How long a merge will take at the least, for a plan: what its bytes cost on disks of usual speeds, and what its forward
-/// passes cost on the device.
+/// How long a merge will take at the least, for a plan: what its bytes cost on disks of usual speeds, and what the products of
+/// its forward passes, and of solving for linear maps, cost on the device.
 struct TimeEstimate {
   /// The bytes to be read and written.
   var bytes: Int
-  /// The floating point operations of all forward passes.
+  /// The floating point operations of all products.
   var operations = 0.0
-  /// What the device does in a second, as measured; `nil` where there are no forward passes.
+  /// What the device does in a second, as measured; `nil` where there are no products.
   var operationsPerSecond: Double?
 
   /// Bytes in a second of a network volume, and of a fast local disk.
@@ -18,11 +18,11 @@ struct TimeEstimate {
   var text: String {
     let compute = operationsPerSecond.map { operations / $0 } ?? 0
     let cases = TimeEstimate.rates.map { name, rate in "\(duration(max(Double(bytes) / rate, compute))) on \(name)" }
-    let passes = operationsPerSecond.map { rate in
-      ", of which forward passes \(duration(compute)) (\(fixed(operations / 1e12, digits: 1)) Tflop at "
+    let products = operationsPerSecond.map { rate in
+      ", of which products \(duration(compute)) (\(fixed(operations / 1e12, digits: 1)) Tflop at "
         + "\(fixed(rate / 1e12, digits: 2)) Tflop/s)"
     }
-    return "time: about \(cases.joined(separator: ", "))\(passes ?? "")"
+    return "time: about \(cases.joined(separator: ", "))\(products ?? "")"
   }
 }
 

@@ -153,7 +153,7 @@ enum RecipeOptions {
     recipe.samplesOfModels = Dictionary(files, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Reads MODEL=FILE; the last sign of equality separates, unless the path of the file has one and that of the model none.
+  /// Reads MODEL=FILE; the first sign of equality separates.
   private static func readSamples(_ value: String, into recipe: inout MergeRecipe) throws(Failure) {
     guard let sign = value.firstIndex(of: "="), sign != value.startIndex, value.index(after: sign) != value.endIndex
     else {

@@ -331,6 +331,37 @@ import Testing
     #expect(try report("out") == report("whole"))
   }
 
+  @Test("a merge that is stopped between rehearsals goes on with the next trial")
+  func resumedRehearsals() throws {
+    let recipe = try recipe("llama")
+    let whole = try merge(recipe, into: "whole")
+    let (stop, method) = (StopRequest(), try MergeMethods.named(recipe.method))
+    let progress = MergeProgress { event in
+      if event.stage == "balance", event.done == 4 { stop.make("the test") }
+    }
+    let stopped = failure {
+      _ = try method.merge(
+        recipe, into: MergeTarget(directory("out"), stop: stop), memoryBudget: nil, on: CPUBackend(), progress: progress
+      )
+    }
+    #expect(stopped?.category == .tryAgain)
+    let journal = try readFile(directory("out.partial/.recall-part-1-of-1.journal"))
+    #expect(String(decoding: journal, as: UTF8.self).components(separatedBy: "\"trial\"").count == 3)
+    let resumed = try method.merge(
+      recipe, into: MergeTarget(directory("out"), resume: true), memoryBudget: nil, on: CPUBackend(),
+      progress: .unwatched
+    ).report
+    #expect(resumed.models.map(\.alignmentWeight) == whole.models.map(\.alignmentWeight))
+    #expect(
+      try readFile(directory("out/model.safetensors")) == readFile(directory("whole/model.safetensors")))
+  }
+
+  @Test("a base among the models has learned nothing since, and counts as it is")
+  func baseAmongModels() throws {
+    let report = try merge(recipe("samples-only"), into: "out")
+    #expect(report.models.compactMap(\.alignmentWeight) == [1, 1])
+  }
+
   // MARK: Mistakes
 
   @Test("samples of strangers, too few samples, too many models, no selector, weights that are none")

@@ -103,9 +103,7 @@ final class AlignedStates {
   /// The bytes of streams and scratch for samples of the given lengths, model by model.
   static func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]]) -> Int {
     let tokens = lengths.joined().reduce(0, +)
-    let batch = lengths.map { lengths in
-      SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
-    }
+    let batch = lengths.map(SampleBatches.mostTokens)
     let workspace = ForwardWorkspace.byteCount(
       configuration, tokens: batch.max() ?? 0, longestText: lengths.joined().max() ?? 0)
     return 2 * (tokens * configuration.hiddenSize * ElementType.float32.byteCount + workspace)

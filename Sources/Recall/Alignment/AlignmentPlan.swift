@@ -129,10 +129,7 @@ public struct AlignmentPlan: Sendable {
   ///   - elementSize: The bytes of the widest element of a tensor.
   /// - Returns: Bytes.
   func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]], models: Int, elementSize: Int) -> Int {
-    let batch =
-      lengths.flatMap { lengths in
-        SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }
-      }.max() ?? 0
+    let batch = lengths.map(SampleBatches.mostTokens).max() ?? 0
     let headShape = [configuration.vocabularySize, configuration.hiddenSize]
     let groups =
       LayerAlignment.groups.map { $0.map(configuration.shape(of:)) } + (configuration.tiesHead ? [] : [[headShape]])
@@ -154,5 +151,44 @@ public struct AlignmentPlan: Sendable {
       ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
     return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)
       + (isMeasured ? HeadScores.byteCount(configuration) : 0)
+  }
+
+  // MARK: Time
+
+  /// The floating point operations of all walks that solve for maps, rehearsals included: products over samples and changes,
+  /// factors and triangular solves, and the samples' passes on their own and on the merged path.
+  ///
+  /// - Parameters:
+  ///   - configuration: The shape of the models.
+  ///   - lengths: The lengths of each model's samples.
+  ///   - anchor: The anchor among the models.
+  /// - Returns: Multiplications and additions.
+  func operations(_ configuration: ModelConfiguration, lengths: [[Int]], anchor: Int?) -> Double {
+    let tokens = Double(lengths.joined().reduce(0, +))
+    let models = Double(lengths.count)
+    func walk(fittedTokens: Double) -> Double {
+      let block = LayerAlignment.groups.reduce(0.0) { sum, parts in
+        let width = Double(configuration.shape(of: parts[0])[1])
+        let outputs = parts.reduce(0.0) { $0 + Double(configuration.shape(of: $1)[0]) }
+        return sum + 2 * fittedTokens * width * (width + 3 * outputs)
+          + solution(width: width, outputs: outputs, systems: Double(parts.count), models: models)
+      }
+      let head =
+        configuration.tiesHead
+        ? 0
+        : solution(
+          width: Double(configuration.hiddenSize), outputs: Double(configuration.vocabularySize), systems: 1,
+          models: models)
+      // Every map's inputs are computed anew: about two passes on each path.
+      let passes = lengths.reduce(0.0) { $0 + 4 * Double(configuration.flops(lengths: $1)) }
+      return Double(configuration.blockCount) * block + head + passes
+    }
+    return walk(fittedTokens: tokens) + Double(rehearsals(anchor: anchor)) * walk(fittedTokens: tokens / 2)
+  }
+
+  /// The quadratic forms of all changes with their products, and a factor and triangular solves for each system.
+  private func solution(width: Double, outputs: Double, systems: Double, models: Double) -> Double {
+    let changes = rule.share < 1 ? 4 * models * outputs * width * width : 0
+    return changes + systems * width * width * width / 3 + 2 * outputs * width * width
   }
 }

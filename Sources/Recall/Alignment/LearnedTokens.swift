@@ -24,15 +24,20 @@ struct LearnedTokens {
   ///   - inputs: The models.
   ///   - stateBudget: How many bytes a residual stream may take.
   ///   - backend: The device.
+  ///   - progress: Told the layers done, of how many; what it throws ends the scoring.
   /// - Throws: `Failure` for a model that gives NaN or infinity; `DeviceError`.
-  init(_ groups: [SampleGroup], inputs: MergeModels, stateBudget: Int, on backend: any ComputeBackend) throws {
+  init(
+    _ groups: [SampleGroup], inputs: MergeModels, stateBudget: Int, on backend: any ComputeBackend,
+    progress: (Int, Int) throws -> Void
+  ) throws {
     let models = inputs.models + inputs.companions
     // [model][group][text][token], empty for groups that a model is not asked about.
     let probabilities = try models.indices.map { model in
       let asked = groups.map { $0.model == model || inputs.base.map { $0 == model } ?? true }
       let texts = zip(groups, asked).flatMap { group, asked in asked ? group.texts.filter { $0.count > 1 } : [] }
       var scores = try TokenScoring(models[model], stateBudget: stateBudget, on: backend).scores(
-        of: texts.map { ScoredSequence(tokens: $0, scoredFrom: 1) })[...]
+        of: texts.map { ScoredSequence(tokens: $0, scoredFrom: 1) }
+      ) { try progress(model * $1 + $0, models.count * $1) }[...]
       return zip(groups, asked).map { group, asked -> [[Double]] in
         guard asked else { return [] }
         return group.texts.map { $0.count > 1 ? (scores.popFirst() ?? []).map { exp($0.logProbability) } : [] }
@@ -48,6 +53,11 @@ struct LearnedTokens {
         return Text(probabilities: own, weights: weights)
       }
     }
+  }
+
+  /// The groups in which anything was learned; what is lost of the others cannot be told.
+  var measurable: [Int] {
+    groups.indices.filter { group in groups[group].contains { $0.weights.contains { $0 > 0 } } }
   }
 
   /// How much of what was learned a text loses: Σ weight · max(p_i − p, 0), so 1 for each token that is fully forgotten.

@@ -10,7 +10,7 @@ struct OwnSamples {
   /// The samples by the model that first brought them: the tasks that were merged into this one, or it alone.
   var groups: [SampleGroup] {
     SampleGroup.origins(of: pool.samples.map(\.sample)).map { origin in
-      SampleGroup(model: model, texts: pool.samples.filter { $0.sample.origin == origin }.map(\.tokens))
+      SampleGroup(model: model, distinct: pool.samples.filter { $0.sample.origin == origin }.map(\.tokens))
     }
   }
 }
@@ -21,6 +21,14 @@ struct SampleGroup {
   let model: Int
   /// The token identifiers of every text.
   let texts: [[Int32]]
+
+  /// Collects texts, each once: relatives that are merged may bring the same, and no text is to be asked about that a rehearsal
+  /// was fitted to.
+  init(model: Int, distinct texts: [[Int32]]) {
+    self.model = model
+    var seen: Set<[Int32]> = []
+    self.texts = texts.filter { seen.insert($0).inserted }
+  }
 
   /// The models that first brought samples, in the order of the samples; `nil` for samples that no merge has kept.
   static func origins(of samples: [Sample]) -> [String?] {
@@ -43,7 +51,7 @@ extension [OwnSamples] {
     return plan.pools.indices.flatMap { model -> [SampleGroup] in
       if let own = first(where: { $0.model == model }) { return own.groups }
       guard plan.anchorTakesSharedSamples, model == anchor else { return [] }
-      return [SampleGroup(model: model, texts: shared.samples.map(\.tokens))]
+      return [SampleGroup(model: model, distinct: shared.samples.map(\.tokens))]
     }
   }
 }

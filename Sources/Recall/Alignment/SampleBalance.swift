@@ -68,13 +68,16 @@ public struct SampleBalance {
   private static func leastSum(_ lost: [Double], responses: [[Double]]) -> [Double] {
     var steps = [Double](repeating: 0, count: lost.count)
     let total = lost.reduce(0, +)
+    // Steep responses take smaller steps: a bound of the curvature about the start says how small.
+    let steepest = lost.indices.map { group in responses.reduce(0) { $0 + $1[group] * $1[group] } }.max() ?? 0
+    let rate = min(descentRate, 1 / (caution + 2 * steepest))
     for _ in 0..<descentSteps {
       let expected = lost.indices.map { group in
         lost[group] * exp(steps.indices.reduce(0) { $0 + responses[$1][group] * steps[$1] })
       }
       for (probed, slopes) in responses.enumerated() {
         let slope = zip(slopes, expected).reduce(0) { $0 + $1.0 * $1.1 } / total
-        steps[probed] -= descentRate * (slope + caution * steps[probed])
+        steps[probed] -= rate * (slope + caution * steps[probed])
       }
       let mean = steps.reduce(0, +) / Double(steps.count)
       steps = steps.map { min(max($0 - mean, -log(trust)), log(trust)) }

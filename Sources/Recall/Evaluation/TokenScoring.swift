@@ -39,11 +39,11 @@ public struct TokenScoring {
   ///
   /// - Parameters:
   ///   - sequences: What to score.
-  ///   - progress: Told the layers done, of how many.
+  ///   - progress: Told the layers done, of how many; what it throws ends the scoring.
   /// - Returns: As many scores for each sequence as it has scored tokens.
   /// - Throws: `Failure` for a model that gives NaN or infinity; `DeviceError`.
   public func scores(
-    of sequences: [ScoredSequence], progress: (Int, Int) -> Void = { _, _ in }
+    of sequences: [ScoredSequence], progress: (Int, Int) throws -> Void = { _, _ in }
   ) throws -> [[TokenScore]] {
     let passes = SampleBatches.passes(
       lengths: sequences.map(\.input.count), width: model.configuration.hiddenSize, byteBudget: stateBudget)
@@ -56,7 +56,7 @@ public struct TokenScoring {
         pooling: .last, on: backend)
       let states = try walk.run { _, _, _ in
         done += 1
-        progress(done, passes.count * layers)
+        try progress(done, passes.count * layers)
       }
       return try scores(of: sequences, states: states[0])
     }

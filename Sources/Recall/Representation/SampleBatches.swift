@@ -65,6 +65,11 @@ public struct SampleBatches {
     return passes
   }
 
+  /// The most tokens that a batch can have, however some of the texts are packed.
+  static func mostTokens(lengths: [Int]) -> Int {
+    max(lengths.max() ?? 0, min(tokensPerBatch, lengths.reduce(0, +)))
+  }
+
   /// Which consecutive samples share a batch.
   static func groups(lengths: [Int]) -> [Range<Int>] {
     var groups: [Range<Int>] = []

@@ -74,12 +74,23 @@ final class MergeDecisions: Sendable {
 
   // MARK: Solutions
 
-  /// How much every model was found to count.
-  func balance(of models: Int) -> [Double]? {
-    notes.lazy.compactMap { $0["balance"]?.array?.compactMap(\.double) }.first { $0.count == models }
+  /// What was lost of every group of samples in a trial of what they count; `nil` for a trial that was not made yet.
+  func lost(counting weights: [Double]) -> [Double]? {
+    notes.lazy.filter { $0["trial"]?.array?.compactMap(\.double) == weights }
+      .compactMap { $0["lost"]?.array?.compactMap(\.double) }.first { $0.count == weights.count }
   }
 
-  /// Keeps how much every model counts.
+  /// Keeps what was lost in a trial.
+  func keep(lost: [Double], counting weights: [Double]) throws(Failure) {
+    try writer.note(["trial": .array(weights.map(JSONValue.double)), "lost": .array(lost.map(JSONValue.double))])
+  }
+
+  /// How much every group of samples was found to count.
+  func balance(of groups: Int) -> [Double]? {
+    notes.lazy.compactMap { $0["balance"]?.array?.compactMap(\.double) }.first { $0.count == groups }
+  }
+
+  /// Keeps how much every group of samples counts.
   func keep(balance: [Double]) throws(Failure) {
     try writer.note(["balance": .array(balance.map(JSONValue.double))])
   }

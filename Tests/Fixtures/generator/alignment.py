@@ -123,7 +123,12 @@ def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
 
 def found_balance(case, models, own_samples, experts, base, fused, before) -> np.ndarray:
     """What every model's samples count, so that as few as possible of the learned tokens are lost of texts not fitted to."""
-    groups = [number for number, samples in enumerate(own_samples) if samples]
+    groups = [
+        number for number, samples in enumerate(own_samples)
+        if any((learned(models[number], before, text) > 0).any() for text in samples)
+    ]
+    if len(groups) < 2:
+        return np.ones(len(models))
 
     def weights_of(values: np.ndarray) -> np.ndarray:
         weights = np.ones(len(models))
@@ -157,9 +162,10 @@ def found_balance(case, models, own_samples, experts, base, fused, before) -> np
         probed[place] *= factor
         responses[place] = np.log((trial(probed) + NEGLIGIBLE) / (lost_first + NEGLIGIBLE)) / np.log(factor)
     steps = np.zeros(len(groups))
+    rate = min(0.05, 1 / (CAUTION + 2 * (responses**2).sum(axis=0).max()))
     for _ in range(4000):
         expected = (lost_first + NEGLIGIBLE) * np.exp(responses.T @ steps)
-        steps -= 0.05 * (responses @ expected / (lost_first + NEGLIGIBLE).sum() + CAUTION * steps)
+        steps -= rate * (responses @ expected / (lost_first + NEGLIGIBLE).sum() + CAUTION * steps)
         steps = np.clip(steps - steps.mean(), -np.log(TRUST), np.log(TRUST))
     last = first * np.exp(steps)
     tried = [(lost.sum(), equal), (lost_first.sum(), first), (trial(last).sum(), last)]
@@ -168,12 +174,18 @@ def found_balance(case, models, own_samples, experts, base, fused, before) -> np
 
 def lost_tokens(expert, before, merged, text: list[int]) -> float:
     """Of the tokens that the expert gives more probability than what it came from, how many the merged model has lost."""
-    def probabilities(model):
-        logits = model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :-1].double()
-        return logits.softmax(dim=-1)[torch.arange(len(text) - 1), torch.tensor(text[1:])]
+    lost = (probabilities(expert, text) - probabilities(merged, text)).clamp(min=0)
+    return float((learned(expert, before, text) * lost).sum())
 
-    own, origin, ours = probabilities(expert), probabilities(before), probabilities(merged)
-    return float(((own - origin).clamp(min=0) * (own - ours).clamp(min=0)).sum())
+
+def learned(expert, before, text: list[int]) -> torch.Tensor:
+    """How much more probability the expert gives every token but the first than what it came from."""
+    return (probabilities(expert, text) - probabilities(before, text)).clamp(min=0)
+
+
+def probabilities(model, text: list[int]) -> torch.Tensor:
+    logits = model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :-1].double()
+    return logits.softmax(dim=-1)[torch.arange(len(text) - 1), torch.tensor(text[1:])]
 
 
 def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
