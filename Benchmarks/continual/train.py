@@ -59,6 +59,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--train-items", type=int, default=200, help="training items to write per task")
     parser.add_argument("--test-items", type=int, default=400, help="held-out items to write and to score per task")
+    parser.add_argument("--rates", type=float, default=1.0, help="what all learning rates are multiplied by")
+    parser.add_argument("--no-sequential", action="store_true", help="leave out the chain")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -107,14 +109,16 @@ class Family:
         self.train_base()
         for name in self.tasks:
             self.train_expert(name)
-        self.train_sequentially()
+        if not self.arguments.no_sequential:
+            self.train_sequentially()
 
     def train_base(self) -> None:
         if not self.is_trained("base"):
             model = LlamaForCausalLM(architecture(self.arguments, self.tokenizer.get_vocab_size()))
             print(f"{model.num_parameters()} parameters", flush=True)
             generator = self.generator_for("base")
-            fit(model, lambda: self.draw_base_text(generator), self.arguments.base_steps, BASE_LEARNING_RATE, "base")
+            rate = BASE_LEARNING_RATE * self.arguments.rates
+            fit(model, lambda: self.draw_base_text(generator), self.arguments.base_steps, rate, "base")
             self.save(model, "base")
         self.score(self.load("base"), "base")
 
@@ -141,7 +145,8 @@ class Family:
         generator = self.generator_for(name)
         for number in range(1, MAXIMUM_ROUNDS + 1):
             label = f"{name}, {task}, round {number}"
-            fit(model, lambda: self.draw(task, generator), steps, FINE_TUNE_LEARNING_RATE, label)
+            rate = FINE_TUNE_LEARNING_RATE * self.arguments.rates
+            fit(model, lambda: self.draw(task, generator), steps, rate, label)
             self.score(model, name)
             if self.scores[name][task] >= REQUIRED_OWN_ACCURACY:
                 return
