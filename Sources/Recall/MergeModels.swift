@@ -15,7 +15,8 @@ public struct MergeModels: Sendable {
   public let reference: Model
   /// What finds the digest of each model while it is read.
   public let digests: [ModelDigester]
-  /// The base, where the merge computes with it and it is not one of the models: read like them; it only runs to tell what was learned since.
+  /// The base, where the merge computes with it and it is not one of the models: read like them; it only runs to tell what was
+  /// learned since.
   let companions: [Model]
   /// What the bytes read of it add to.
   let companionDigests: [ModelDigester]

@@ -35,13 +35,7 @@ import Testing
       #expect(layer.layer == reference.layer)
       for (weight, other) in zip(layer.weights, reference.weights) { #expect(abs(weight - other) <= 1e-3) }
     }
-    // The same clusters; of one, two texts may be as near to the centre up to rounding.
-    func sizes(_ report: MergeReport) -> Set<String> {
-      Set(report.typicalSamples.map { "\($0["cluster"]?.integer ?? -1): \($0["clusterSize"]?.integer ?? -1)" })
-    }
-    #expect(sizes(report) == sizes(expected))
-    let texts = { (report: MergeReport) in Set(report.typicalSamples.compactMap { $0["index"]?.integer }) }
-    #expect(texts(report).intersection(texts(expected)).count >= 19)
+    #expect(report.typicalSamples.map(\.compact) == expected.typicalSamples.map(\.compact))
 
     let path = "\(directory("cpu"))/recall.json"
     _ = try HierarchicalMerge(MergeRecipe(), on: backend).fuse(

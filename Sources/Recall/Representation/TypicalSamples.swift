@@ -52,6 +52,23 @@ public struct TypicalSampleSelection {
       * ElementType.float32.byteCount
   }
 
+  /// Of equal texts the first: they are equally near their centre, and rounding in batches of different layout must not choose.
+  private static func first(
+    ofEqualTextsIn pool: [EncodedSample], _ representatives: [Clustering.Representative]
+  ) -> [Clustering.Representative] {
+    let firsts = Dictionary(
+      pool.enumerated().map { ($0.element.tokens, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    var taken = Set(representatives.map(\.point))
+    return representatives.map { representative in
+      guard let first = firsts[pool[representative.point].tokens], taken.insert(first).inserted else {
+        return representative
+      }
+      taken.remove(representative.point)
+      return Clustering.Representative(
+        point: first, cluster: representative.cluster, clusterSize: representative.clusterSize)
+    }.sorted { $0.point < $1.point }
+  }
+
   /// Selects from a pool.
   ///
   /// - Parameters:
@@ -88,7 +105,7 @@ public struct TypicalSampleSelection {
     let clustering = try KMeans(clusterCount: recipe.typical, seed: UInt64(bitPattern: Int64(recipe.seed))).cluster(
       backend.upload(points, columns: configuration.hiddenSize), on: backend,
       progress: { progress("cluster", $0, of: $1, unit: "starts") })
-    let chosen = clustering.representatives
+    let chosen = TypicalSampleSelection.first(ofEqualTextsIn: pool, clustering.representatives)
     return TypicalSamples(
       header: try header(over: chosen.map(\.point), in: representations),
       samples: chosen.map { representative in
