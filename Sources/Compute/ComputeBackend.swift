@@ -128,6 +128,46 @@ public protocol ComputeBackend: AnyObject {
     of block: MatrixBlock, into inverse: MatrixBlock, failures: Matrix
   ) throws(DeviceError)
 
+  // MARK: Fitting
+
+  /// `out[t, h] = log Σ exp(score)` over the keys that a query sees, all `float32`: queries
+  /// `[tokens, queryHeads · headDimension]`, keys `[tokens, keyValueHeads · headDimension]`, out `[tokens, queryHeads]`.
+  ///
+  /// Scores are those of `attention`: scaled, then capped. So `exp(score − out[t, h])` is what attention gives a key.
+  func attentionNormalisers(
+    queries: Matrix, keys: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError)
+  /// How far an attention pattern is from a wanted one, and how that changes with its queries and keys; all `float32`.
+  ///
+  /// With the pattern `â = exp(score − normaliser)` of queries and keys and the wanted one `a`, likewise of
+  /// `wantedQueries` and `wantedKeys`, of each query and head: `divergences[t, h] = Σ a · (log a − log â)` over the keys
+  /// that the query sees, the divergence of Kullback and Leibler in nats, with an absolute error like that of the scores,
+  /// and so not always above 0. The gradients are the derivatives of the sum of all divergences by queries and keys; a
+  /// key's is summed over the query heads that share it.
+  ///
+  /// Queries and `queryGradient` are `[tokens, queryHeads · headDimension]`, keys and `keyGradient`
+  /// `[tokens, keyValueHeads · headDimension]`, normalisers and divergences `[tokens, queryHeads]`. Normalisers are those
+  /// that `attentionNormalisers` gives. No output may be an input. Where `attention` takes two products of every query and
+  /// key, this takes four on the processor and six on other devices, which score every pair for each of the gradients;
+  /// nothing as large as the pattern is held.
+  func attentionDivergence(
+    queries: Matrix, keys: Matrix, normalisers: Matrix, wantedQueries: Matrix, wantedKeys: Matrix,
+    wantedNormalisers: Matrix, sequences: PackedSequences, shape: AttentionShape, divergences: Matrix,
+    queryGradient: Matrix, keyGradient: Matrix
+  ) throws(DeviceError)
+  /// The derivatives of `activation(gate) · up` times a gradient, element by element, `float32`, equal shapes:
+  /// `gateGradient = gradient · up · activation′(gate)` and `upGradient = gradient · activation(gate)`.
+  ///
+  /// Either output may be any of the inputs, but not the other output.
+  func gatedActivationGradient(
+    _ activation: Activation, gate: Matrix, up: Matrix, gradient: Matrix, gateGradient: Matrix, upGradient: Matrix
+  ) throws(DeviceError)
+  /// Replaces the gradient of `rmsNorm(x)` by that of x, by row: with `r = 1 / sqrt(mean(x²) + epsilon)`,
+  /// `gradient[j] = r · gain[j] · gradient[j] − x[j] · r³ · mean(gain · gradient · x)`.
+  ///
+  /// x and gradient are `float32 [rows, d]`, gain `[1, d]`; x may not be the gradient.
+  func rmsNormGradient(_ x: Matrix, gain: Matrix, epsilon: Float, gradient: Matrix) throws(DeviceError)
+
   // MARK: Fusion
 
   /// `out = Σ weights[i] · inputs[i]`, element by element: `acc = w₀x₀`, then `acc = fma(wᵢ, xᵢ, acc)` in the given order in

@@ -60,19 +60,24 @@ extension ArgumentChecks {
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError) {
     let check = ArgumentChecks(operation: "attention")
-    try check.require(
+    try check.heads(shape, [(queries, "queries"), (out, "out")], [(keys, "keys"), (values, "values")], sequences)
+  }
+
+  /// Requires heads that fit each other, and a row for every token of queries and of keys, whose names follow them.
+  private func heads(
+    _ shape: AttentionShape, _ queries: [(Matrix, String)], _ keys: [(Matrix, String)], _ sequences: PackedSequences
+  ) throws(DeviceError) {
+    try require(
       shape.keyValueHeads > 0 && shape.queryHeads > 0 && shape.queryHeads % shape.keyValueHeads == 0,
       "query heads that are a multiple of the \(shape.keyValueHeads) key and value heads", got: "\(shape.queryHeads)")
-    try check.require(shape.headDimension > 0, "a head dimension above 0", got: "\(shape.headDimension)")
-    try check.require((shape.window ?? 1) > 0, "a window above 0", got: "\(shape.window ?? 1)")
-    try check.require((shape.softCap ?? 1) > 0, "a soft cap above 0", got: "\(shape.softCap ?? 1)")
-    let (queryWidth, keyWidth) = (
-      shape.queryHeads * shape.headDimension, shape.keyValueHeads * shape.headDimension
-    )
-    try check.matrix(queries, "queries", rows: sequences.tokens, columns: queryWidth)
-    try check.matrix(keys, "keys", rows: sequences.tokens, columns: keyWidth)
-    try check.matrix(values, "values", rows: sequences.tokens, columns: keyWidth)
-    try check.matrix(out, "out", rows: sequences.tokens, columns: queryWidth)
+    try require(shape.headDimension > 0, "a head dimension above 0", got: "\(shape.headDimension)")
+    try require((shape.window ?? 1) > 0, "a window above 0", got: "\(shape.window ?? 1)")
+    try require((shape.softCap ?? 1) > 0, "a soft cap above 0", got: "\(shape.softCap ?? 1)")
+    for (heads, matrices) in [(shape.queryHeads, queries), (shape.keyValueHeads, keys)] {
+      for (states, name) in matrices {
+        try matrix(states, name, rows: sequences.tokens, columns: heads * shape.headDimension)
+      }
+    }
   }
 
   /// Checks `ComputeBackend.activate`.
@@ -199,6 +204,52 @@ extension ArgumentChecks {
     try require(
       block.rows == rows && block.columns == columns, "\(name) [\(rows), \(columns)]",
       got: "[\(block.rows), \(block.columns)]")
+  }
+
+  /// Checks `ComputeBackend.attentionNormalisers`.
+  package static func attentionNormalisers(
+    queries: Matrix, keys: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "attentionNormalisers")
+    try check.heads(shape, [(queries, "queries")], [(keys, "keys")], sequences)
+    try check.matrix(out, "out", rows: sequences.tokens, columns: shape.queryHeads)
+  }
+
+  /// Checks `ComputeBackend.attentionDivergence`.
+  package static func attentionDivergence(
+    queries: Matrix, keys: Matrix, normalisers: Matrix, wantedQueries: Matrix, wantedKeys: Matrix,
+    wantedNormalisers: Matrix, sequences: PackedSequences, shape: AttentionShape, divergences: Matrix,
+    queryGradient: Matrix, keyGradient: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "attentionDivergence")
+    try check.heads(
+      shape, [(queries, "queries"), (wantedQueries, "wantedQueries"), (queryGradient, "queryGradient")],
+      [(keys, "keys"), (wantedKeys, "wantedKeys"), (keyGradient, "keyGradient")], sequences)
+    for (matrix, name) in [
+      (normalisers, "normalisers"), (wantedNormalisers, "wantedNormalisers"), (divergences, "divergences"),
+    ] {
+      try check.matrix(matrix, name, rows: sequences.tokens, columns: shape.queryHeads)
+    }
+  }
+
+  /// Checks `ComputeBackend.gatedActivationGradient`.
+  package static func gatedActivationGradient(
+    gate: Matrix, up: Matrix, gradient: Matrix, gateGradient: Matrix, upGradient: Matrix
+  ) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "gatedActivationGradient")
+    for (matrix, name) in [
+      (gate, "gate"), (up, "up"), (gradient, "gradient"), (gateGradient, "gateGradient"), (upGradient, "upGradient"),
+    ] {
+      try check.matrix(matrix, name, rows: gate.rows, columns: gate.columns)
+    }
+  }
+
+  /// Checks `ComputeBackend.rmsNormGradient`.
+  package static func rmsNormGradient(_ x: Matrix, gain: Matrix, gradient: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "rmsNormGradient")
+    try check.matrix(x, "x", rows: x.rows, columns: x.columns)
+    try check.matrix(gain, "gain", rows: 1, columns: x.columns, ElementType.weights)
+    try check.matrix(gradient, "gradient", rows: x.rows, columns: x.columns)
   }
 
   /// Checks `ComputeBackend.weightedSum`.

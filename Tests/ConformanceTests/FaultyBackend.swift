@@ -165,6 +165,38 @@ final class FaultyBackend: ComputeBackend {
       try processor.invertCholesky(of: block, into: inverse, failures: failures)
     }
   }
+  func attentionNormalisers(
+    queries: Matrix, keys: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError) {
+    try perform("attentionNormalisers", into: out) { () throws(DeviceError) in
+      try processor.attentionNormalisers(queries: queries, keys: keys, sequences: sequences, shape: shape, into: out)
+    }
+  }
+  func attentionDivergence(
+    queries: Matrix, keys: Matrix, normalisers: Matrix, wantedQueries: Matrix, wantedKeys: Matrix,
+    wantedNormalisers: Matrix, sequences: PackedSequences, shape: AttentionShape, divergences: Matrix,
+    queryGradient: Matrix, keyGradient: Matrix
+  ) throws(DeviceError) {
+    try perform("attentionDivergence", into: keyGradient) { () throws(DeviceError) in
+      try processor.attentionDivergence(
+        queries: queries, keys: keys, normalisers: normalisers, wantedQueries: wantedQueries, wantedKeys: wantedKeys,
+        wantedNormalisers: wantedNormalisers, sequences: sequences, shape: shape, divergences: divergences,
+        queryGradient: queryGradient, keyGradient: keyGradient)
+    }
+  }
+  func gatedActivationGradient(
+    _ activation: Activation, gate: Matrix, up: Matrix, gradient: Matrix, gateGradient: Matrix, upGradient: Matrix
+  ) throws(DeviceError) {
+    try perform("gatedActivationGradient", into: upGradient) { () throws(DeviceError) in
+      try processor.gatedActivationGradient(
+        activation, gate: gate, up: up, gradient: gradient, gateGradient: gateGradient, upGradient: upGradient)
+    }
+  }
+  func rmsNormGradient(_ x: Matrix, gain: Matrix, epsilon: Float, gradient: Matrix) throws(DeviceError) {
+    try perform("rmsNormGradient", into: gradient) { () throws(DeviceError) in
+      try processor.rmsNormGradient(x, gain: gain, epsilon: epsilon, gradient: gradient)
+    }
+  }
   func weightedSum(
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
   ) throws(DeviceError) {

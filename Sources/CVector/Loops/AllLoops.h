@@ -13,6 +13,7 @@
 #include "Distance.h"
 #include "MatrixProduct.h"
 #include "Attention.h"
+#include "AttentionDivergence.h"
 #include "TokenScores.h"
 
 const struct VectorLoops LOOPS = {
@@ -30,10 +31,15 @@ const struct VectorLoops LOOPS = {
     .multiplyPacked = multiplyPacked,
     .attentionScratch = attentionScratch,
     .attention = attention,
+    .attentionNormalisers = attentionNormalisers,
+    .divergenceScratch = divergenceScratch,
+    .attentionDivergence = attentionDivergence,
     .add = add,
     .rmsNorm = rmsNorm,
     .layerNorm = layerNorm,
     .activate = activate,
+    .activationGradient = activationGradient,
+    .rmsNormGradient = rmsNormGradient,
     .rotate = rotate,
     .addToDoubles = addToDoubles,
     .squaredDistance = squaredDistance,

@@ -64,13 +64,11 @@ struct AgreeingSum {
   enum ElementFormat outputFormat;
 };
 
-// One head of one text: softmax(scale * queries * keys^T) * values, row by row.
-struct AttentionHead {
+// The scores of one head over one text, scale * queries * keys^T, and which of them count.
+struct AttentionPattern {
   // [tokens, dimension] each; the strides count the elements from one token to the next.
   const float *queries;
   const float *keys;
-  const float *values;
-  float *output;
   size_t queryStride;
   size_t keyStride;
   size_t tokens;
@@ -81,6 +79,31 @@ struct AttentionHead {
   size_t window;
   // Bounds the products: cap * tanh(product / cap); 0 for none.
   float softCap;
+};
+
+// One head of one text: softmax(scores) * values, row by row.
+struct AttentionHead {
+  struct AttentionPattern pattern;
+  // As far apart as keys and queries are.
+  const float *values;
+  float *output;
+};
+
+// The divergences of the patterns of one key head over one text from those that are wanted; see ComputeBackend.
+struct AttentionDivergence {
+  // Of the first of the query heads; the others follow it. What is not where the states are is the same in both.
+  struct AttentionPattern pattern;
+  struct AttentionPattern wanted;
+  // How many query heads share the key head.
+  size_t queryHeads;
+  // [tokens, queryHeads] each, the elements from one token to the next counted by the stride.
+  const float *normalisers;
+  const float *wantedNormalisers;
+  float *divergences;
+  size_t normaliserStride;
+  // As far apart as queries and keys are.
+  float *queryGradient;
+  float *keyGradient;
 };
 
 // The loops of one instruction set. Counts are elements; memory need not be aligned beyond its elements.
@@ -124,6 +147,11 @@ struct VectorLoops {
   // The number of floats of scratch that attention needs for a text.
   size_t (*attentionScratch)(size_t tokens, size_t dimension);
   void (*attention)(const struct AttentionHead *head, float *scratch);
+  // The logarithm of the sum of a query's exponentials, `stride` elements from one token to the next; scratch as above.
+  void (*attentionNormalisers)(const struct AttentionPattern *pattern, float *out, size_t stride, float *scratch);
+  // The number of floats of scratch that a divergence needs for a text.
+  size_t (*divergenceScratch)(size_t tokens, size_t dimension);
+  void (*attentionDivergence)(const struct AttentionDivergence *divergence, float *scratch);
 
   // sum += addend
   void (*add)(const float *addend, float *sum, size_t count);
@@ -135,6 +163,12 @@ struct VectorLoops {
   // out = activation(x) * up; without a factor `up` is null
   void (*activate)(
       enum ActivationKind activation, const float *x, const float *_Nullable up, float *out, size_t count);
+  // gateGradient = gradient * up * activation'(gate), upGradient = gradient * activation(gate)
+  void (*activationGradient)(
+      enum ActivationKind activation, const float *gate, const float *up, const float *gradient, float *gateGradient,
+      float *upGradient, size_t count);
+  // Turns the gradient of rmsNorm(x) into that of x.
+  void (*rmsNormGradient)(const float *x, const float *gain, float epsilon, float *gradient, size_t count);
   // Turns the pairs (states[i], states[i + pairs]) by the angles whose cosines and sines are given.
   void (*rotate)(float *states, const float *cosines, const float *sines, size_t pairs);
   // sum[i] += x[i]

@@ -31,6 +31,23 @@ extension CPUBackend {
     }
   }
 
+  /// The derivatives of `activation(gate) · up` times a gradient, element by element.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  public func gatedActivationGradient(
+    _ activation: Activation, gate: Matrix, up: Matrix, gradient: Matrix, gateGradient: Matrix, upGradient: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.gatedActivationGradient(
+      gate: gate, up: up, gradient: gradient, gateGradient: gateGradient, upGradient: upGradient)
+    let (gates, ups, gradients) = (gate.floats, up.floats, gradient.floats)
+    let (ofGates, ofUps) = (gateGradient.floats, upGradient.floats)
+    workers.forEach(gate.count, grain: Self.elementGrain) { _, piece in
+      let first = piece.lowerBound
+      loops.activationGradient(
+        activation.kind, gates + first, ups + first, gradients + first, ofGates + first, ofUps + first, piece.count)
+    }
+  }
+
   /// `sum += addend`, element by element.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.

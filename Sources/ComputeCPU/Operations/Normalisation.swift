@@ -16,6 +16,23 @@ extension CPUBackend {
     }
   }
 
+  /// Replaces the gradient of `rmsNorm(x)` by that of x, by row, in double precision until it is rounded.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  public func rmsNormGradient(_ x: Matrix, gain: Matrix, epsilon: Float, gradient: Matrix) throws(DeviceError) {
+    try ArgumentChecks.rmsNormGradient(x, gain: gain, gradient: gradient)
+
+    let width = x.columns
+    let gains = try widenedWeights.floats(width)
+    loops.widen(gain.address, gain.elementType.format, gains, width)
+    let (input, gradients) = (x.floats, gradient.floats)
+    workers.forEach(x.rows, grain: Workers.grain(rowLength: width)) { _, piece in
+      for row in piece {
+        loops.rmsNormGradient(input + row * width, gains, epsilon, gradients + row * width, width)
+      }
+    }
+  }
+
   /// `out = (x − mean) / sqrt(variance + epsilon) · gain + bias` by row, in double precision until it is rounded.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.

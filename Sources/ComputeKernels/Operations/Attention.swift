@@ -13,23 +13,106 @@ extension KernelBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.attention(
       queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
+    let launch = try attentionLaunch(shape, sequences, operation: "attention")
+    try self.launch(
+      "attention", of: "attention", launch.constants, operation: "attention",
+      groups: sequences.count * launch.tiles * shape.queryHeads,
+      [
+        .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out),
+        .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
+      ] + launch.scores)
+  }
+
+  /// `out[t, h] = log Σ exp(score)` over the keys that a query sees: groups as in `attention`.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.unsupported` for
+  ///   heads of more than 512 elements.
+  package func attentionNormalisers(
+    queries: Matrix, keys: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.attentionNormalisers(
+      queries: queries, keys: keys, sequences: sequences, shape: shape, into: out)
+    let launch = try attentionLaunch(shape, sequences, operation: "attentionNormalisers")
+    try self.launch(
+      "attentionNormalisers", of: "attention-divergence", launch.constants, operation: "attentionNormalisers",
+      groups: sequences.count * launch.tiles * shape.queryHeads,
+      [
+        .matrix(queries), .matrix(keys), .matrix(sequences.deviceStarts), .matrix(out), .count(launch.tiles),
+        .count(shape.queryHeads), .count(shape.keyValueHeads),
+      ] + launch.scores)
+  }
+
+  /// How far an attention pattern is from a wanted one, and the gradients of that: a group per 64 (or 16) queries and head,
+  /// then one per as many keys and key head, each walking over what sees or is seen.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.unsupported` for
+  ///   heads of more than 512 elements.
+  package func attentionDivergence(
+    queries: Matrix, keys: Matrix, normalisers: Matrix, wantedQueries: Matrix, wantedKeys: Matrix,
+    wantedNormalisers: Matrix, sequences: PackedSequences, shape: AttentionShape, divergences: Matrix,
+    queryGradient: Matrix, keyGradient: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.attentionDivergence(
+      queries: queries, keys: keys, normalisers: normalisers, wantedQueries: wantedQueries, wantedKeys: wantedKeys,
+      wantedNormalisers: wantedNormalisers, sequences: sequences, shape: shape, divergences: divergences,
+      queryGradient: queryGradient, keyGradient: keyGradient)
+    let launch = try attentionLaunch(shape, sequences, operation: "attentionDivergence")
+    let (ofQueries, ofKeys) = (
+      GradientRows(queries, wantedQueries, shape.queryHeads), GradientRows(keys, wantedKeys, shape.keyValueHeads)
+    )
+    for (rows, others, gradient, isOfKeys) in [
+      (ofQueries, ofKeys, queryGradient, false), (ofKeys, ofQueries, keyGradient, true),
+    ] {
+      try self.launch(
+        "attentionGradient", of: "attention-divergence", launch.constants, operation: "attentionDivergence",
+        groups: sequences.count * launch.tiles * rows.heads,
+        [
+          .matrix(rows.states), .matrix(others.states), .matrix(normalisers), .matrix(rows.wanted),
+          .matrix(others.wanted), .matrix(wantedNormalisers), .matrix(sequences.deviceStarts), .matrix(divergences),
+          .matrix(gradient), .flag(isOfKeys), .count(launch.tiles), .count(rows.heads), .count(others.heads),
+        ] + launch.scores)
+    }
+  }
+
+  /// What the launches of attention have in common.
+  private func attentionLaunch(
+    _ shape: AttentionShape, _ sequences: PackedSequences, operation: String
+  ) throws(DeviceError) -> AttentionLaunch {
     guard shape.headDimension <= Self.longestHead else {
       throw DeviceError(
-        .unsupported, operation: "attention", expected: "heads of at most \(Self.longestHead) elements",
+        .unsupported, operation: operation, expected: "heads of at most \(Self.longestHead) elements",
         got: "\(shape.headDimension)")
     }
     // Few variants: the columns of an item are a power of two.
     var columns = 1
     while columns * 16 < shape.headDimension { columns *= 2 }
     let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
-    let tiles = LaunchSizes.parts(of: longest, sizes.queries)
-    try launch(
-      "attention", of: "attention", ["QUERIES": sizes.queries, "COLUMNS": columns], operation: "attention",
-      groups: sequences.count * tiles * shape.queryHeads,
-      [
-        .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out), .count(tiles),
-        .count(shape.queryHeads), .count(shape.keyValueHeads), .count(shape.headDimension), .float(shape.scale),
-        .flag(shape.causal), .uint32(UInt32(clamping: shape.window ?? 0)), .float(shape.softCap ?? 0),
+    return AttentionLaunch(
+      constants: ["QUERIES": sizes.queries, "COLUMNS": columns], tiles: LaunchSizes.parts(of: longest, sizes.queries),
+      scores: [
+        .count(shape.headDimension), .float(shape.scale), .flag(shape.causal),
+        .uint32(UInt32(clamping: shape.window ?? 0)), .float(shape.softCap ?? 0),
       ])
+  }
+}
+
+/// What the launches of attention have in common.
+private struct AttentionLaunch {
+  /// What the program is compiled with.
+  let constants: [String: Int]
+  /// The tiles of the longest text.
+  let tiles: Int
+  /// How scores come from products: the last arguments.
+  let scores: [KernelArgument]
+}
+
+/// The states on one side of the products in an attention, as they are and as they are wanted.
+private struct GradientRows {
+  let states: Matrix
+  let wanted: Matrix
+  let heads: Int
+
+  init(_ states: Matrix, _ wanted: Matrix, _ heads: Int) {
+    (self.states, self.wanted, self.heads) = (states, wanted, heads)
   }
 }

@@ -23,6 +23,22 @@ extension KernelBackend {
       [.uint32(activation.kernelNumber), .matrix(gate), .matrix(up), .matrix(out), .count(gate.count)])
   }
 
+  /// The derivatives of `activation(gate) · up` times a gradient, element by element.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  package func gatedActivationGradient(
+    _ activation: Activation, gate: Matrix, up: Matrix, gradient: Matrix, gateGradient: Matrix, upGradient: Matrix
+  ) throws(DeviceError) {
+    try ArgumentChecks.gatedActivationGradient(
+      gate: gate, up: up, gradient: gradient, gateGradient: gateGradient, upGradient: upGradient)
+    try launchForElements(
+      "gatedActivationGradient", of: "activation", operation: "gatedActivationGradient", count: gate.count,
+      [
+        .uint32(activation.kernelNumber), .matrix(gate), .matrix(up), .matrix(gradient), .matrix(gateGradient),
+        .matrix(upGradient), .count(gate.count),
+      ])
+  }
+
   /// `sum += addend`, element by element.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.

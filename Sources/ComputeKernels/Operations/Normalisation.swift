@@ -11,6 +11,16 @@ extension KernelBackend {
       [.matrix(x), .matrix(gain), .format(of: gain), .matrix(out), .count(x.columns), .float(epsilon)])
   }
 
+  /// Replaces the gradient of `rmsNorm(x)` by that of x, by row, for rows as in `rmsNorm`.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  package func rmsNormGradient(_ x: Matrix, gain: Matrix, epsilon: Float, gradient: Matrix) throws(DeviceError) {
+    try ArgumentChecks.rmsNormGradient(x, gain: gain, gradient: gradient)
+    try launch(
+      "rmsNormGradient", of: "normalisation", operation: "rmsNormGradient", groups: x.rows,
+      [.matrix(x), .matrix(gain), .format(of: gain), .matrix(gradient), .count(x.columns), .float(epsilon)])
+  }
+
   /// `out = (x − mean) / sqrt(mean((x − mean)²) + epsilon) · gain + bias` by row.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
