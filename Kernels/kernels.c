@@ -20,6 +20,9 @@ static const char arithmetic[] = {
 static const char groups[] = {
 #embed "portable/groups.h" suffix(, 0)
 };
+static const char attentionScores[] = {
+#embed "portable/attention-scores.h" suffix(, 0)
+};
 static const char activation[] = {
 #embed "portable/activation.cl" suffix(, 0)
 };
@@ -28,6 +31,9 @@ static const char add[] = {
 };
 static const char attention[] = {
 #embed "portable/attention.cl" suffix(, 0)
+};
+static const char attentionDivergence[] = {
+#embed "portable/attention-divergence.cl" suffix(, 0)
 };
 static const char changes[] = {
 #embed "portable/changes.cl" suffix(, 0)
@@ -81,9 +87,11 @@ static const struct KernelText texts[] = {
     {"portable/elements.h", elements},
     {"portable/arithmetic.h", arithmetic},
     {"portable/groups.h", groups},
+    {"portable/attention-scores.h", attentionScores},
     {"portable/activation.cl", activation},
     {"portable/add.cl", add},
     {"portable/attention.cl", attention},
+    {"portable/attention-divergence.cl", attentionDivergence},
     {"portable/changes.cl", changes},
     {"portable/clusters.cl", clusters},
     {"portable/convert.cl", convert},

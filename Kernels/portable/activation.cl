@@ -35,22 +35,26 @@ FUNCTION float gelu(float x) {
   return x == x ? x * share : x;
 }
 
-// x / 2 * (1 + tanh(u)) = x * sigmoid(2u) with 2u = 2 sqrt(2 / pi) * (x + 0.044715 x^3), to twice the precision of a float
-// because e^2u magnifies its errors.
-FUNCTION float geluTanh(float x) {
-  const float first = 0x1.988454p0f;
+// For x / 2 * (1 + tanh(u)) = x * sigmoid(2u) with 2u = 2 sqrt(2 / pi) * (x + 0.044715 x^3) = first * x + third * x^3.
+#define FIRST_OF_TWICE 0x1.988454p0f
+#define THIRD_OF_TWICE 0x1.2444f2p-4f
+
+// Within this, beyond which geluTanh(x) is x, or zero.
+FUNCTION float boundedForTanh(float x) { return x > 15.0f ? 15.0f : x < -15.0f ? -15.0f : x; }
+
+// e^-2u, with 2u to twice the precision of a float because the power magnifies its errors.
+FUNCTION float powerOfTanh(float x) {
   const float restOfFirst = -0x1.857936p-25f;
-  const float third = 0x1.2444f2p-4f;
   const float restOfThird = 0x1.49b16ap-29f;
-  // Beyond 15 the result is x, or zero.
-  float bounded = x > 15.0f ? 15.0f : x < -15.0f ? -15.0f : x;
-  Pair square = exactProduct(bounded, bounded);
-  Pair product = exactProduct(third, square.high);
-  Pair factor = exactSum(first, product.high);
-  factor.low += product.low + restOfFirst + third * square.low + restOfThird * square.high;
-  Pair twice = exactProduct(-bounded, factor.high);
-  return quotient(x, 1.0f + exponentialOfSum(twice.high, fma(-bounded, factor.low, twice.low)));
+  Pair square = exactProduct(x, x);
+  Pair product = exactProduct(THIRD_OF_TWICE, square.high);
+  Pair factor = exactSum(FIRST_OF_TWICE, product.high);
+  factor.low += product.low + restOfFirst + THIRD_OF_TWICE * square.low + restOfThird * square.high;
+  Pair twice = exactProduct(-x, factor.high);
+  return exponentialOfSum(twice.high, fma(-x, factor.low, twice.low));
 }
+
+FUNCTION float geluTanh(float x) { return quotient(x, 1.0f + powerOfTanh(boundedForTanh(x))); }
 
 FUNCTION float activated(uint activation, float x) {
   return activation == SILU ? silu(x) : activation == GELU ? gelu(x) : geluTanh(x);
@@ -68,5 +72,51 @@ KERNEL gatedActivation(
     uint activation, MATRIX(const float, gate), MATRIX(const float, up), MATRIX(float, out), ulong count) {
   for (ulong index = FIRST_ELEMENT; index < count; index += ELEMENT_STRIDE) {
     ELEMENTS(out)[index] = activated(activation, ELEMENTS(gate)[index]) * ELEMENTS(up)[index];
+  }
+}
+
+// The derivative of x * sigmoid(v) for a v of x's sign that grows by `rate`, from e^-|v|, which does not overflow.
+FUNCTION float sigmoidProductSlope(float x, float power, float rate) {
+  float large = quotient(1.0f, 1.0f + power);
+  float small = power * large;
+  return fma(x * rate, small * large, x < 0 ? small : large);
+}
+
+FUNCTION float siluSlope(float x) {
+  // Beyond 128 the power is 0; an infinity times that would be NaN.
+  float bounded = x > 128.0f ? 128.0f : x < -128.0f ? -128.0f : x;
+  return sigmoidProductSlope(bounded, exponential(bounded < 0 ? bounded : -bounded), 1.0f);
+}
+
+// Phi(x) + x * phi(x), the density with its exponent to twice the precision.
+FUNCTION float geluSlope(float x) {
+  float bounded = x > 15.0f ? 15.0f : x < -15.0f ? -15.0f : x;
+  float tail = upperTail(fabs(bounded));
+  Pair square = exactProduct(bounded, bounded);
+  float density = 0x1.988454p-2f * exponentialOfSum(-0.5f * square.high, -0.5f * square.low);
+  return fma(bounded, density, x < 0 ? tail : 1.0f - tail);
+}
+
+FUNCTION float geluTanhSlope(float x) {
+  float bounded = boundedForTanh(x);
+  float rate = fma(3.0f * THIRD_OF_TWICE, bounded * bounded, FIRST_OF_TWICE);
+  return sigmoidProductSlope(bounded, powerOfTanh(fabs(bounded)), rate);
+}
+
+FUNCTION float slopeOf(uint activation, float x) {
+  return activation == SILU ? siluSlope(x) : activation == GELU ? geluSlope(x) : geluTanhSlope(x);
+}
+
+// gateGradient = gradient * up * activation'(gate), upGradient = gradient * activation(gate). An output may be any input:
+// all of an element's are read before one is written.
+KERNEL gatedActivationGradient(
+    uint activation, MATRIX(const float, gate), MATRIX(const float, up), MATRIX(const float, gradient),
+    MATRIX(float, gateGradient), MATRIX(float, upGradient), ulong count) {
+  for (ulong index = FIRST_ELEMENT; index < count; index += ELEMENT_STRIDE) {
+    float x = ELEMENTS(gate)[index];
+    float change = ELEMENTS(gradient)[index];
+    float ofGate = change * ELEMENTS(up)[index] * slopeOf(activation, x);
+    ELEMENTS(gateGradient)[index] = ofGate;
+    ELEMENTS(upGradient)[index] = change * activated(activation, x);
   }
 }

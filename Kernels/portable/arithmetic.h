@@ -92,3 +92,20 @@ FUNCTION float exponentialOfSum(float high, float low) {
 }
 
 FUNCTION float exponential(float x) { return exponentialOfSum(x, 0.0f); }
+
+// ln x of a positive normal number: a series for the logarithm of what lies within a root of 2 of 1, and ln 2 in two parts
+// as above for the power of two. Infinity and NaN stay as they are.
+FUNCTION float logarithm(float x) {
+  // So that the fraction runs from sqrt(1 / 2), whose bits these are, to sqrt(2).
+  uint shifted = bitsOfFloat(x) - 0x3f3504f3;
+  int exponent = (int)shifted >> 23;
+  float fraction = floatOfBits((shifted & 0x7fffff) + 0x3f3504f3);
+  float ratio = quotient(fraction - 1.0f, fraction + 1.0f);
+  float square = ratio * ratio;
+  float sum = 2.0f / 9;
+  sum = fma(sum, square, 2.0f / 7);
+  sum = fma(sum, square, 2.0f / 5);
+  sum = fma(sum, square, 2.0f / 3);
+  float rest = fma(ratio * square, sum, fma((float)exponent, 0x1.7f7d1cp-20f, 2.0f * ratio));
+  return isFinite(x) ? fma((float)exponent, 0x1.62e4p-1f, rest) : x;
+}

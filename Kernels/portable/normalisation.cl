@@ -18,6 +18,30 @@ KERNEL rmsNorm(
   }
 }
 
+// gradient = scale * gain * gradient - x * scale^3 * mean(gain * gradient * x), with the scale of rmsNorm.
+KERNEL rmsNormGradient(
+    MATRIX(const float, x), MATRIX(const void, gain), uint gainFormat, MATRIX(float, gradient), ulong width,
+    float epsilon) {
+  LOCAL Pair parts[GROUP_SIZE];
+  GLOBAL const float *values = ELEMENTS(x) + GROUP * width;
+  GLOBAL float *results = ELEMENTS(gradient) + GROUP * width;
+  Pair squares = pair(0.0f, 0.0f);
+  Pair products = pair(0.0f, 0.0f);
+  for (ulong column = ITEM; column < width; column += GROUP_SIZE) {
+    float scaled = results[column] * element(gainMemory, gainFormat, gainStart + column);
+    squares = addPairs(squares, exactProduct(values[column], values[column]));
+    products = addPairs(products, exactProduct(scaled, values[column]));
+  }
+  squares = groupSum(squares, parts);
+  products = groupSum(products, parts);
+  float scale = inverseRoot(quotient(pairValue(squares), (float)width) + epsilon);
+  float share = quotient(pairValue(products), (float)width) * scale * scale;
+  for (ulong column = ITEM; column < width; column += GROUP_SIZE) {
+    float scaled = results[column] * element(gainMemory, gainFormat, gainStart + column);
+    results[column] = scale * fma(-share, values[column], scaled);
+  }
+}
+
 // out = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * gain + bias
 KERNEL layerNorm(
     MATRIX(const float, x), MATRIX(const void, gain), uint gainFormat, MATRIX(const void, bias), uint biasFormat,

@@ -14,6 +14,12 @@ package struct ProgramSource: Hashable, Sendable {
     self.constants = constants
   }
 
+  /// What several sources share that the others have no constants for.
+  private static let furtherHeaders = [
+    "portable/attention.cl": "portable/attention-scores.h",
+    "portable/attention-divergence.cl": "portable/attention-scores.h",
+  ]
+
   /// The work-items of a group.
   package var groupSize: Int { constants["GROUP_SIZE"] ?? 1 }
 
@@ -24,7 +30,8 @@ package struct ProgramSource: Hashable, Sendable {
 
   /// The whole text for a compiler: the words of its dialect, what all kernels share, and the source.
   package func text(in dialect: KernelDialect) -> String {
-    let files = [dialect.rawValue, "portable/elements.h", "portable/arithmetic.h", "portable/groups.h", file]
+    let headers = ["portable/elements.h", "portable/arithmetic.h", "portable/groups.h"]
+    let files = [dialect.rawValue] + headers + (Self.furtherHeaders[file].map { [$0] } ?? []) + [file]
     // A line marker makes the compiler's messages name file and line as they are in the folder.
     return files.map { "#line 1 \"\($0)\"\n\(KernelLibrary.text(of: $0))" }.joined(separator: "\n")
   }

@@ -86,10 +86,13 @@ enum CompiledSources {
     for dimension in [64, 80, 96, 128, 256] {
       let sequences = try PackedSequences(lengths: [3], on: backend)
       let states = try backend.allocate(rows: 3, columns: dimension)
+      let shape = AttentionShape(queryHeads: 1, keyValueHeads: 1, headDimension: dimension, scale: 1)
+      let out = try backend.allocate(rows: 3, columns: dimension)
+      let numbers = try backend.allocate(rows: 3, columns: 1)
       try backend.attention(
-        queries: states, keys: states, values: states, sequences: sequences,
-        shape: AttentionShape(queryHeads: 1, keyValueHeads: 1, headDimension: dimension, scale: 1),
-        into: backend.allocate(rows: 3, columns: dimension))
+        queries: states, keys: states, values: states, sequences: sequences, shape: shape, into: out)
+      // Its program has both kernels of patterns.
+      try backend.attentionNormalisers(queries: states, keys: states, sequences: sequences, shape: shape, into: numbers)
     }
     return (device.sources.union(CUDADevice.ownSources)).sorted {
       ($0.file, $0.options.joined()) < ($1.file, $1.options.joined())

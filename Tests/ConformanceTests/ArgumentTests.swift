@@ -140,6 +140,46 @@ extension ComputeBackend {
     _ = try refusal { try backend.convert(x, into: backend.allocate(rows: 2, columns: 6, .int32)) }
   }
 
+  @Test("normalisers, gradients and wanted patterns of other shapes", arguments: TestedBackend.all)
+  func fitting(tested: TestedBackend) throws {
+    let backend = try tested.open()
+    let sequences = try PackedSequences(lengths: [2, 1], on: backend)
+    let good = AttentionShape(queryHeads: 4, keyValueHeads: 2, headDimension: 2, scale: 1)
+    let (states, keys, numbers) = (try backend.floats(3, 8), try backend.floats(3, 4), try backend.floats(3, 4))
+    let small = try backend.floats(3, 2)
+    _ = try refusal {
+      try backend.attentionNormalisers(queries: states, keys: keys, sequences: sequences, shape: good, into: small)
+    }
+    var capped = good
+    capped.softCap = -1
+    _ = try refusal {
+      try backend.attentionNormalisers(queries: states, keys: keys, sequences: sequences, shape: capped, into: numbers)
+    }
+    for wrong in 0..<9 {
+      let arguments = [states, keys, numbers, states, keys, numbers, numbers, states, keys].enumerated().map {
+        $0 == wrong ? small : $1
+      }
+      let error = try refusal {
+        try backend.attentionDivergence(
+          queries: arguments[0], keys: arguments[1], normalisers: arguments[2], wantedQueries: arguments[3],
+          wantedKeys: arguments[4], wantedNormalisers: arguments[5], sequences: sequences, shape: good,
+          divergences: arguments[6], queryGradient: arguments[7], keyGradient: arguments[8])
+      }
+      #expect(error.operation == "attentionDivergence")
+      #expect(error.got == "float32 [3, 2]")
+    }
+    for wrong in 1..<5 {
+      let arguments = (0..<5).map { $0 == wrong ? small : states }
+      _ = try refusal {
+        try backend.gatedActivationGradient(
+          .silu, gate: arguments[0], up: arguments[1], gradient: arguments[2], gateGradient: arguments[3],
+          upGradient: arguments[4])
+      }
+    }
+    _ = try refusal { try backend.rmsNormGradient(keys, gain: backend.floats(1, 3), epsilon: 0, gradient: keys) }
+    _ = try refusal { try backend.rmsNormGradient(keys, gain: backend.floats(1, 4), epsilon: 0, gradient: states) }
+  }
+
   @Test("a row for every text", arguments: TestedBackend.all)
   func pool(tested: TestedBackend) throws {
     let backend = try tested.open()

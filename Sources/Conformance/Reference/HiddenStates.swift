@@ -85,6 +85,52 @@ extension Reference {
     }
   }
 
+  /// The magnitude of a gate's gradient is that of the two terms of a slope, which may cancel.
+  static func gatedActivationGradient(
+    _ activation: Activation, gate: HostMatrix, up: HostMatrix, gradient: HostMatrix
+  ) -> (gate: Expectation, up: Expectation) {
+    let slopes = gate.values.map { slope(activation, $0) }
+    let factors = zip(gradient.values, up.values).map { $0 * $1 }
+    return (
+      Expectation(
+        zip(factors, slopes).map { $0 * ($1.share + $1.growth) },
+        magnitudes: zip(factors, slopes).map { $0.magnitude * ($1.share + $1.growth.magnitude) }),
+      Expectation(zip(gradient.values, gate.values).map { $0 * activate(activation, $1) })
+    )
+  }
+
+  /// The derivative of `x · share(x)`: the share, and x times the share's own derivative.
+  private static func slope(_ activation: Activation, _ x: Double) -> (share: Double, growth: Double) {
+    func ofSigmoid(_ v: Double, rate: Double) -> (share: Double, growth: Double) {
+      let share = 1 / (1 + exp(-v))
+      return (share, x * rate * (share * (1 / (1 + exp(v)))))
+    }
+    let factor = 2 * (2 / Double.pi).squareRoot()
+    return switch activation {
+    case .silu: ofSigmoid(x, rate: 1)
+    case .gelu: (erfc(-x / 2.0.squareRoot()) / 2, x * exp(-x * x / 2) / (2 * Double.pi).squareRoot())
+    case .geluTanh: ofSigmoid(factor * (x + 0.044715 * x * x * x), rate: factor * (1 + 3 * 0.044715 * x * x))
+    }
+  }
+
+  /// The magnitude of an element is that of its two terms, the second of which has a mean of magnitudes.
+  static func rmsNormGradient(_ x: HostMatrix, gain: HostMatrix, epsilon: Double, gradient: HostMatrix) -> Expectation {
+    var (gradients, magnitudes): ([Double], [Double]) = ([], [])
+    for row in 0..<x.rows {
+      let scale = 1 / (x.row(row).reduce(0) { $0 + $1 * $1 } / Double(x.columns) + epsilon).squareRoot()
+      let products = (0..<x.columns).map { gain[0, $0] * gradient[row, $0] * x[row, $0] }
+      let mean = products.reduce(0, +) / Double(x.columns)
+      let magnitude = products.reduce(0) { $0 + $1.magnitude } / Double(x.columns)
+      for column in 0..<x.columns {
+        let own = scale * gain[0, column] * gradient[row, column]
+        let ofAll = x[row, column] * scale * scale * scale
+        gradients.append(own - ofAll * mean)
+        magnitudes.append(own.magnitude + ofAll.magnitude * magnitude)
+      }
+    }
+    return Expectation(gradients, magnitudes: magnitudes)
+  }
+
   static func add(_ addend: HostMatrix, to sum: HostMatrix) -> Expectation {
     let format = NumberFormat(.float32)
     return Expectation(zip(addend.values, sum.values).map { format.rounded($0 + $1) })

@@ -1,0 +1,153 @@
+// How far attention patterns are from those that are wanted, inside each text, without a matrix of scores in memory.
+
+// out = log(sum of e^score) over the keys that a query sees, [tokens, queryHeads]. Every item keeps the largest score and
+// the sum of exponentials of its own keys; the lanes of a query come together at the end.
+KERNEL attentionNormalisers(
+    MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const int, starts), MATRIX(float, out),
+    ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal, uint window,
+    float softCap) {
+  LOCAL float staged[STAGED_FLOATS];
+  Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
+  if (tile.rowCount == 0) return;
+  ulong queryWidth = queryHeads * dimension;
+  ulong keyWidth = keyHeads * dimension;
+  ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
+  ulong keyOffset = tile.firstToken * keyWidth + tile.head / (queryHeads / keyHeads) * dimension;
+
+  uint row = ITEM / LANES * 4;
+  uint lane = ITEM % LANES;
+  float largest[4], sum[4];
+  UNROLL for (int query = 0; query < 4; query++) {
+    largest[query] = MINUS_INFINITY;
+    sum[query] = 0.0f;
+  }
+
+  Span span = keysSeen(tile, causal, window);
+  for (ulong key = span.first; key < span.end; key += OTHERS) {
+    float scores[4][OTHERS_OF_ITEM];
+    multiplyHeads(
+        scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
+        keyOffset + key * keyWidth, keyWidth, span.end - key, dimension);
+    UNROLL for (int query = 0; query < 4; query++) {
+      ulong ofText = tile.firstRow + row + query;
+      UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
+        ulong other = key + lane + place * LANES;
+        if (other >= span.end || !isSeen(ofText, other, causal, window)) continue;
+        float score = scoreOf(scores[query][place], scale, softCap);
+        // One of both exponentials is 1.
+        float power = exponential(-fabs(score - largest[query]));
+        sum[query] = score > largest[query] ? fma(sum[query], power, 1.0f) : sum[query] + power;
+        largest[query] = score > largest[query] ? score : largest[query];
+      }
+    }
+  }
+
+  LOCAL_SPACE float *exchange = staged;
+  BARRIER();
+  showLanes(exchange, largest);
+  BARRIER();
+  UNROLL for (int query = 0; query < 4; query++) {
+    float ofAll = largestOfLanes(exchange, row + query);
+    // Rows behind the end of the text may have seen nothing; their numbers go nowhere.
+    sum[query] *= exponential(largest[query] - ofAll);
+    largest[query] = ofAll;
+  }
+  BARRIER();
+  showLanes(exchange, sum);
+  BARRIER();
+  UNROLL for (int query = 0; query < 4; query++) {
+    if (lane != 0 || row + query >= tile.rowCount) continue;
+    ulong token = tile.firstToken + tile.firstRow + row + query;
+    ELEMENTS(out)[token * queryHeads + tile.head] = largest[query] + logarithm(sumOfLanes(exchange, row + query));
+  }
+}
+
+// The gradient of the sum of all divergences by the rows: sums over the others of
+//   (e^(score - normaliser) - e^(wantedScore - wantedNormaliser)) * scale * slope * other.
+// Rows are queries and others keys, and each query's divergence is written as well; or, for `ofKeys`, rows are keys and
+// others the queries of all heads that share them, one head after another. Normalisers and divergences are
+// [tokens, queryHeads], the other matrices [tokens, heads * dimension].
+KERNEL attentionGradient(
+    MATRIX(const float, rows), MATRIX(const float, others), MATRIX(const float, normalisers),
+    MATRIX(const float, wantedRows), MATRIX(const float, wantedOthers), MATRIX(const float, wantedNormalisers),
+    MATRIX(const int, starts), MATRIX(float, divergences), MATRIX(float, out), uint ofKeys, ulong rowTiles,
+    ulong rowHeads, ulong otherHeads, ulong dimension, float scale, uint causal, uint window, float softCap) {
+  LOCAL float staged[STAGED_FLOATS];
+  LOCAL float weights[TILE_FLOATS];
+  Tile tile = tileOfGroup(ELEMENTS(starts), rowTiles, rowHeads);
+  if (tile.rowCount == 0) return;
+  ulong rowWidth = rowHeads * dimension;
+  ulong otherWidth = otherHeads * dimension;
+  ulong rowOffset = (tile.firstToken + tile.firstRow) * rowWidth + tile.head * dimension;
+  ulong queryHeads = ofKeys ? otherHeads : rowHeads;
+  ulong firstHead = ofKeys ? tile.head * (otherHeads / rowHeads) : tile.head / (rowHeads / otherHeads);
+  ulong endHead = ofKeys ? firstHead + otherHeads / rowHeads : firstHead + 1;
+
+  uint row = ITEM / LANES * 4;
+  uint lane = ITEM % LANES;
+  float divergence[4], result[4][COLUMNS];
+  UNROLL for (int query = 0; query < 4; query++) {
+    divergence[query] = 0.0f;
+    UNROLL for (int column = 0; column < COLUMNS; column++) result[query][column] = 0.0f;
+  }
+
+  float inverseCap = softCap > 0 ? 1.0f / softCap : 0.0f;
+  Span span = ofKeys ? queriesSeeing(tile, causal, window) : keysSeen(tile, causal, window);
+  for (ulong head = firstHead; head < endHead; head++) {
+    ulong normaliserOffset = tile.firstToken * queryHeads + (ofKeys ? head : tile.head);
+    for (ulong other = span.first; other < span.end; other += OTHERS) {
+      ulong otherCount = span.end - other < OTHERS ? span.end - other : OTHERS;
+      ulong otherOffset = (tile.firstToken + other) * otherWidth + head * dimension;
+      float products[4][OTHERS_OF_ITEM], wantedProducts[4][OTHERS_OF_ITEM];
+      multiplyHeads(
+          products, staged, ELEMENTS(rows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(others), otherOffset,
+          otherWidth, otherCount, dimension);
+      multiplyHeads(
+          wantedProducts, staged, ELEMENTS(wantedRows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(wantedOthers),
+          otherOffset, otherWidth, otherCount, dimension);
+
+      UNROLL for (int query = 0; query < 4; query++) {
+        UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
+          ulong ofRow = tile.firstRow + row + query;
+          ulong ofOther = other + lane + place * LANES;
+          ulong seeing = ofKeys ? ofOther : ofRow;
+          bool counts = row + query < tile.rowCount && ofOther < span.end &&
+              isSeen(seeing, ofKeys ? ofRow : ofOther, causal, window);
+          float weight = 0.0f;
+          if (counts) {
+            ulong normaliser = normaliserOffset + seeing * queryHeads;
+            float score = scoreOf(products[query][place], scale, softCap);
+            float logarithm = score - ELEMENTS(normalisers)[normaliser];
+            float wantedLogarithm =
+                scoreOf(wantedProducts[query][place], scale, softCap) - ELEMENTS(wantedNormalisers)[normaliser];
+            float wanted = exponential(wantedLogarithm);
+            float share = score * inverseCap;
+            weight = (exponential(logarithm) - wanted) * scale * fma(-share, share, 1.0f);
+            divergence[query] = fma(wanted, wantedLogarithm - logarithm, divergence[query]);
+          }
+          weights[(row + query) * (OTHERS + 1) + lane + place * LANES] = weight;
+        }
+      }
+      BARRIER();
+      addWeighted(result, weights, ELEMENTS(others) + otherOffset, otherWidth, otherCount, dimension);
+    }
+  }
+
+  UNROLL for (int query = 0; query < 4; query++) {
+    if (row + query >= tile.rowCount) continue;
+    UNROLL for (int column = 0; column < COLUMNS; column++) {
+      ulong place = lane + column * LANES;
+      if (place < dimension) ELEMENTS(out)[rowOffset + (row + query) * rowWidth + place] = result[query][column];
+    }
+  }
+  if (ofKeys) return;
+  LOCAL_SPACE float *exchange = staged;
+  BARRIER();
+  showLanes(exchange, divergence);
+  BARRIER();
+  UNROLL for (int query = 0; query < 4; query++) {
+    if (lane != 0 || row + query >= tile.rowCount) continue;
+    ulong token = tile.firstToken + tile.firstRow + row + query;
+    ELEMENTS(divergences)[token * queryHeads + tile.head] = sumOfLanes(exchange, row + query);
+  }
+}
