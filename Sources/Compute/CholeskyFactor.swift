@@ -48,26 +48,44 @@ public struct CholeskyFactor {
   ///   - scratch: Room for as much.
   /// - Throws: `DeviceError`.
   public func solve(_ rows: Matrix, scratch: Matrix) throws(DeviceError) {
+    try solveTransposed(rows, into: scratch)
+    try solveLower(scratch, into: rows)
+  }
+
+  /// Solves `U · Lᵀ = R` for every row, from the left: n² products for each.
+  ///
+  /// - Parameters:
+  ///   - rows: R, `float32 [m, n]`; holds anything on return.
+  ///   - out: Takes U, of the same shape.
+  /// - Throws: `DeviceError`.
+  public func solveTransposed(_ rows: Matrix, into out: Matrix) throws(DeviceError) {
     let all = 0..<rows.rows
-    // U · Lᵀ = R, from the left.
     for block in columns {
       let left = 0..<block.lowerBound
       let rest = try rows.block(rows: all, columns: block)
       try backend.multiply(
-        scratch.block(rows: all, columns: left), lower.block(rows: block, columns: left).transposed, scale: -1,
-        keeping: 1, into: rest)
-      try backend.multiply(
-        rest, inverse(of: block).transposed, scale: 1, keeping: 0, into: scratch.block(rows: all, columns: block))
-    }
-    // Z · L = U, from the right.
-    for block in columns.reversed() {
-      let right = block.upperBound..<rows.columns
-      let rest = try scratch.block(rows: all, columns: block)
-      try backend.multiply(
-        rows.block(rows: all, columns: right), lower.block(rows: right, columns: block), scale: -1, keeping: 1,
+        out.block(rows: all, columns: left), lower.block(rows: block, columns: left).transposed, scale: -1, keeping: 1,
         into: rest)
       try backend.multiply(
-        rest, inverse(of: block), scale: 1, keeping: 0, into: rows.block(rows: all, columns: block))
+        rest, inverse(of: block).transposed, scale: 1, keeping: 0, into: out.block(rows: all, columns: block))
+    }
+  }
+
+  /// Solves `Z · L = U` for every row, from the right: n² products for each.
+  ///
+  /// - Parameters:
+  ///   - rows: U, `float32 [m, n]`; holds anything on return.
+  ///   - out: Takes Z, of the same shape.
+  /// - Throws: `DeviceError`.
+  public func solveLower(_ rows: Matrix, into out: Matrix) throws(DeviceError) {
+    let all = 0..<rows.rows
+    for block in columns.reversed() {
+      let right = block.upperBound..<rows.columns
+      let rest = try rows.block(rows: all, columns: block)
+      try backend.multiply(
+        out.block(rows: all, columns: right), lower.block(rows: right, columns: block), scale: -1, keeping: 1,
+        into: rest)
+      try backend.multiply(rest, inverse(of: block), scale: 1, keeping: 0, into: out.block(rows: all, columns: block))
     }
   }
 

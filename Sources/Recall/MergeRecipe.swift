@@ -185,7 +185,7 @@ public struct MergeRecipe: Sendable, Equatable {
       "temperature": .double(weighing.temperature), "seed": .integer(seed),
       "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
       "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
-      "balance": .string(alignment.balance.rawValue),
+      "fitSteps": .integer(alignment.fitSteps), "balance": .string(alignment.balance.rawValue),
       "normalize": normalize.map(JSONValue.bool) ?? .null, "scale": .double(scale),
       "shallowScale": shallowScale.map(JSONValue.double) ?? .null, "deepScale": .double(deepScale),
       "t": .double(t), "density": .double(density), "rescale": .string(rescale.rawValue),

@@ -57,6 +57,10 @@ enum RecipeOptions {
     help: "how much samples count against changes of weights, 0 (no data) to 1 (our default: 0.9)")
   static let ridge = CommandOption(
     name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.005)")
+  static let fitSteps = CommandOption(
+    name: "--fit-steps", placeholder: "N",
+    help: "how often maps whose outputs meet are tried together after they are solved for, 0 for not at all "
+      + "(our default: 24)")
   static let balance = CommandOption(
     name: "--balance", placeholder: "learned|equal",
     help: "find by trials what every model's samples have to count for the least to be lost, or let all count the same "
@@ -91,7 +95,7 @@ enum RecipeOptions {
 
   static let changing = [scale, shallowScale, deepScale, t, density, rescale]
   static let selection = [samples, typical, clusterLayer, pooling, maxTokens, seed]
-  static let aligning = [samplesFor, alignShare, ridge, balance]
+  static let aligning = [samplesFor, alignShare, ridge, fitSteps, balance]
   static let weighing = [distance, bandwidth, temperature, requireSimilarity]
 
   /// Builds a recipe from a recipe file and the options given, which outrank it.
@@ -135,6 +139,7 @@ enum RecipeOptions {
     for value in options.all("--samples-for") { try readSamples(value, into: &recipe) }
     try set(&recipe, \.alignment.share, options.parsed("--align-share", "a number from 0 to 1", alignShare))
     try set(&recipe, \.alignment.ridge, options.parsed("--ridge", "a positive number", temperature))
+    try set(&recipe, \.alignment.fitSteps, options.parsed("--fit-steps", "a whole number of at least 0", count))
     try set(
       &recipe, \.alignment.balance,
       options.parsed("--balance", "learned or equal", AlignmentRule.Balance.init(rawValue:)))
@@ -288,6 +293,8 @@ enum RecipeOptions {
     case "alignShare":
       recipe.alignment.share = try value("a number from 0 to 1") { alignShare($0.compact) }
     case "ridge": recipe.alignment.ridge = try value("a positive number") { temperature($0.compact) }
+    case "fitSteps":
+      recipe.alignment.fitSteps = try value("a whole number of at least 0") { count($0.compact) }
     case "balance":
       recipe.alignment.balance = try value("learned or equal") { json in
         json.string.flatMap(AlignmentRule.Balance.init(rawValue:))
@@ -363,6 +370,8 @@ enum RecipeOptions {
 
   /// A whole number above 0.
   static func positive(_ text: String) -> Int? { Int(text).flatMap { $0 > 0 ? $0 : nil } }
+
+  private static func count(_ text: String) -> Int? { Int(text).flatMap { $0 >= 0 ? $0 : nil } }
 
   private static func temperature(_ text: String) -> Double? {
     Double(text).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }

@@ -153,6 +153,9 @@ import Testing
       try expectRefusal(aligned + ["--align-share", share], naming: ["--align-share", "from 0 to 1", share])
     }
     for ridge in ["0", "-1", "inf"] { try expectRefusal(aligned + ["--ridge", ridge], naming: ["--ridge", ridge]) }
+    for steps in ["-1", "some", "2.5"] {
+      try expectRefusal(aligned + ["--fit-steps", steps], naming: ["--fit-steps", "at least 0", steps])
+    }
     for value in ["no-sign", "=file", "model="] {
       try expectRefusal(aligned + ["--samples-for", value], naming: ["--samples-for", "MODEL=FILE"])
     }
@@ -173,7 +176,8 @@ import Testing
   @Test("a recipe has models with samples, the dry run tells the plan, and the report gives the same merge again")
   func alignedRecipe() throws {
     let text = """
-      {"method": "recall-align", "base": "\(Fixtures.sibling("base"))", "alignShare": 0.3, "ridge": 0.2, "typical": 2,
+      {"method": "recall-align", "base": "\(Fixtures.sibling("base"))", "alignShare": 0.3, "ridge": 0.2, "fitSteps": 7,
+      "typical": 2,
       "models": [{"path": "\(Fixtures.sibling("first"))", "samples": "\(Fixtures.siblingSamples)"},
       "\(Fixtures.sibling("second"))"]}
       """
@@ -181,7 +185,7 @@ import Testing
     let plan = try merge(["--recipe", path, "--dry-run"])
     #expect(plan.code == 0, "\(plan.diagnostics)")
     for words in [
-      "samples count 0.3", "ridge 0.2", "6 of \(Fixtures.siblingSamples), 2 to be selected", "second: none",
+      "samples count 0.3", "ridge 0.2", "7 steps of fit", "6 of \(Fixtures.siblingSamples), 2 to be selected", "second: none",
     ] {
       #expect(plan.output.contains(words), "\(words): \(plan.output)")
     }

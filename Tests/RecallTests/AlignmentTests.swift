@@ -32,6 +32,7 @@ import Testing
     }
     if let share = json["alignShare"]?.double { recipe.alignment.share = share }
     if let ridge = json["ridge"]?.double { recipe.alignment.ridge = ridge }
+    if let steps = json["fitSteps"]?.integer { recipe.alignment.fitSteps = steps }
     recipe.givenScale = json["scale"]?.double
     recipe.alignment.balance = json["balance"]?.string == "learned" ? .learned : .equal
     recipe.elementType = .float32
@@ -63,7 +64,7 @@ import Testing
 
   @Test(
     "every tensor is what transformers and float64 make of the formula",
-    arguments: ["llama", "qwen2", "samples-only", "regression-mean"])
+    arguments: ["llama", "qwen2", "qwen3", "samples-only", "regression-mean"])
   func oracle(name: String) throws {
     let report = try merge(recipe(name), into: "out")
     let condition = report.layers.flatMap(\.alignment).map(\.condition).max() ?? 1
@@ -119,6 +120,25 @@ import Testing
     #expect(Set(weights).count == 3)
     let written = try MergeReport(mergeAt: directory("out/recall.json"))
     #expect(written.models.compactMap(\.alignmentWeight) == weights)
+  }
+
+  @Test("maps whose outputs meet come closer to the models together than each by itself, and recall.json says how close")
+  func fits() throws {
+    for name in ["llama", "qwen3"] {
+      var recipe = try recipe(name)
+      recipe.alignment.balance = .equal
+      try merge(recipe, into: name)
+      let maps = try MergeReport(mergeAt: directory("\(name)/recall.json")).layers.flatMap(\.alignment)
+      #expect(maps.count > 7)
+      for map in maps {
+        let isFitted = ["q_proj", "k_proj", "gate_proj", "up_proj"].contains { map.tensor.contains($0) }
+        #expect((map.fit != nil) == isFitted, "\(map.tensor)")
+        if let fit = map.fit { #expect(fit.after < fit.before && fit.after > 0, "\(map)") }
+      }
+      recipe.alignment.fitSteps = 0
+      let solved = try merge(recipe, into: "\(name)-solved").layers.flatMap(\.alignment)
+      #expect(solved.allSatisfy { $0.fit == nil })
+    }
   }
 
   @Test("the balance comes close to the least sum of losses, in no more trials than announced")

@@ -46,6 +46,8 @@ final class AlignedStates {
     let own: Matrix
     /// The streams that the map's outputs are added to, `float32 [tokens, out]`; `nil` for a map whose outputs go elsewhere.
     let streams: (merged: Matrix, own: Matrix)?
+    /// The texts that the tokens are of.
+    let sequences: PackedSequences
   }
 
   let parts: [Part]
@@ -99,6 +101,15 @@ final class AlignedStates {
     ownWorkspace = try ForwardWorkspace(reference.configuration, tokens: tokens, longestText: longest, on: backend)
     mergedWorkspace = try ForwardWorkspace(reference.configuration, tokens: tokens, longestText: longest, on: backend)
   }
+
+  /// The shape of the merged model.
+  var configuration: ModelConfiguration { merged.configuration }
+
+  /// How queries and keys are normed and turned.
+  var geometry: AttentionGeometry { mergedWorkspace.geometry }
+
+  /// The tokens of the samples that maps are fitted to.
+  var fittedTokens: Int { parts.reduce(0) { $0 + ($1.isFitted ? $1.samples.tokenIdentifiers.count : 0) } }
 
   /// The bytes of streams and scratch for samples of the given lengths, model by model.
   static func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]]) -> Int {
@@ -155,7 +166,7 @@ final class AlignedStates {
         part,
         MapInputs(
           merged: mergedInput, own: ownInput,
-          streams: hasMergedPath && isAdded ? (merged: mergedStates, own: ownStates) : nil))
+          streams: hasMergedPath && isAdded ? (merged: mergedStates, own: ownStates) : nil, sequences: sequences))
     }
   }
 
@@ -199,7 +210,7 @@ final class AlignedStates {
       )
       if hasMergedPath { try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput) }
       try own[part.model].normalise(ownStates, gain: gains[part.model], into: ownInput)
-      try body(part, MapInputs(merged: mergedInput, own: ownInput, streams: nil))
+      try body(part, MapInputs(merged: mergedInput, own: ownInput, streams: nil, sequences: sequences))
     }
   }
 

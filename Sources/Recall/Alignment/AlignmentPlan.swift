@@ -89,7 +89,8 @@ public struct AlignmentPlan: Sendable {
   /// The rule in words.
   var ruleText: String {
     switch solution {
-    case .aligned: "samples count \(rule.share) against changes of weights, ridge \(rule.ridge)"
+    case .aligned:
+      "samples count \(rule.share) against changes of weights, ridge \(rule.ridge), \(rule.fitSteps) steps of fit"
     case .regressionMean: "on each model's own inputs (RegMean)"
     }
   }
@@ -118,6 +119,11 @@ public struct AlignmentPlan: Sendable {
   /// Whether the balance is found by trials.
   func tries(_ lengths: [[Int]]) -> Bool {
     solution == .aligned && rule.balance == .learned && !lengths.joined().isEmpty
+  }
+
+  /// Whether maps whose outputs meet are fitted together.
+  private func fits(_ lengths: [[Int]]) -> Bool {
+    solution == .aligned && rule.fitSteps > 0 && !lengths.joined().isEmpty
   }
 
   /// The memory that streams, systems and merged weights take at most, beside the layers of the walk.
@@ -150,6 +156,7 @@ public struct AlignmentPlan: Sendable {
       configuration.tiesHead && !isMeasured
       ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
     return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)
+      + (fits(lengths) ? StageFit.byteCount(configuration, tokens: lengths.joined().reduce(0, +), batch: batch) : 0)
       + (isMeasured ? HeadScores.byteCount(configuration) : 0)
   }
 
@@ -181,7 +188,9 @@ public struct AlignmentPlan: Sendable {
           models: models)
       // Every map's inputs are computed anew: about two passes on each path.
       let passes = lengths.reduce(0.0) { $0 + 4 * Double(configuration.flops(lengths: $1)) }
-      return Double(configuration.blockCount) * block + head + passes
+      let fits =
+        fits(lengths) ? Double(rule.fitSteps) * StageFit.operations(configuration, tokens: fittedTokens) : 0
+      return Double(configuration.blockCount) * (block + fits) + head + passes
     }
     return walk(fittedTokens: tokens) + Double(rehearsals(anchor: anchor)) * walk(fittedTokens: tokens / 2)
   }

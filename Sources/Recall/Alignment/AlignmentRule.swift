@@ -33,6 +33,8 @@ public struct AlignmentRule: Sendable, Equatable {
   public var share = 0.9
   /// ρ, how firmly W is held at P, in units of the mean diagonal of what is fitted.
   public var ridge = 0.005
+  /// How often maps whose outputs meet are tried together after they are solved for; 0 leaves them as they are.
+  public var fitSteps = 24
   /// How every body of samples comes to count what it does.
   public var balance = Balance.learned
 
@@ -59,6 +61,17 @@ public struct MapAlignment: Sendable, Equatable {
   public var condition: Double
   /// ‖R − Z A‖ / ‖R‖ of the system Z A = R that was solved, estimated with random vectors; 0 where R is 0.
   public var residual: Double
+  /// Where the map was fitted together with another: how far both were off, before and after.
+  public var fit: Fit?
+
+  /// How far two maps are off that are fitted together, 0 where they do all that they are to do: by `PatternFit` queries and
+  /// keys, by `GateFit` gates and what they let up.
+  public struct Fit: Sendable, Equatable {
+    /// As they were solved for.
+    public var before: Double
+    /// As they were fitted.
+    public var after: Double
+  }
 
   /// Describes a solution.
   init(tensor: String, condition: Double, residual: Double) {
@@ -71,10 +84,16 @@ public struct MapAlignment: Sendable, Equatable {
       let residual = json["residual"]?.double
     else { return nil }
     self.init(tensor: tensor, condition: condition, residual: residual)
+    if let before = json["fit"]?["before"]?.double, let after = json["fit"]?["after"]?.double {
+      fit = Fit(before: before, after: after)
+    }
   }
 
   /// The entry in recall.json.
   var json: JSONValue {
-    ["tensor": .string(tensor), "condition": .double(condition), "residual": .double(residual)]
+    let fit = fit.map { ["before": .double($0.before), "after": .double($0.after)] as JSONValue }
+    return [
+      "tensor": .string(tensor), "condition": .double(condition), "residual": .double(residual), "fit": fit ?? .null,
+    ]
   }
 }

@@ -9,6 +9,8 @@ final class AlignmentWorkspace {
     case system
     /// The quadratic form of one expert, then the factor of A.
     case factor
+    /// The factor of A of the map of this number in its group, where maps are fitted together after they are solved for.
+    case keptFactor(Int)
     /// The right side of the map of this number in its group, then the solution.
     case right(Int)
     /// Some rows of a weighted sum of weights.
@@ -21,6 +23,24 @@ final class AlignmentWorkspace {
     case lag
     /// What a batch of tokens lacks in what a map puts out.
     case outputs
+    /// What fitting maps together needs.
+    case fit(Fit)
+  }
+
+  /// The scratch of a fit.
+  enum Fit: Hashable {
+    /// What reaches the maps in the merged model, and on the experts' own paths.
+    case inputs, ownInputs
+    /// What the maps are to put out.
+    case wanted(Int)
+    /// The rows that are fitted as they were solved for, as they are tried, and the gradient by them.
+    case solved, tried, gradient
+    /// A vector of the descent.
+    case vector(Int)
+    /// Sums over blocks of a vector.
+    case moments
+    /// What a batch of tokens makes of the rows that are tried.
+    case outputs(Int)
   }
 
   private let backend: any ComputeBackend

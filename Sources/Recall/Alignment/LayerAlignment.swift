@@ -143,7 +143,9 @@ final class LayerAlignment {
         try weights.map { weights throws(DeviceError) in try weights(part) }
       }
       let known = BlockWeights(merged)
-      let solved = try solve(tensors, sources: sources, coefficients, rule: rule) { body throws(DeviceError) in
+      let fit = isFitting ? StageFit(stage, block: block, experts: weights, merged: known) : nil
+      let solved = try solve(tensors, sources: sources, coefficients, rule: rule, fit: fit) {
+        body throws(DeviceError) in
         try states.forEachInput(of: stage, block: block, weights: weights, mergedWeights: known, body)
       }
       for (part, solved) in zip(parts, solved) {
@@ -206,19 +208,30 @@ final class LayerAlignment {
   /// Solves the maps that share their inputs, or reads back those that an earlier run has written.
   private func solve(
     _ tensors: [PlannedTensor], sources: [[Matrix]], _ coefficients: [Float], rule: AlignmentRule,
-    inputs: (_ body: InputBody) throws(DeviceError) -> Void
+    fit: StageFit? = nil, inputs: (_ body: InputBody) throws(DeviceError) -> Void
   ) throws -> [(matrix: Matrix, alignment: MapAlignment)] {
     let maps = zip(tensors, sources).map { tensor, sources in
       LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
+    let isPairKnown = known.prefix(2).allSatisfy { $0 != nil }
+    // Of two maps that are fitted together, one that is known helps nothing to find the other.
+    let isAwaited = known.indices.map { known[$0] == nil || fit != nil && $0 < 2 && !isPairKnown }
     let system = MapSystem(maps, rule: rule, balance: changeWeights, workspace: workspace, on: backend)
-    if known.contains(where: { $0 == nil }) { try gather(inputs, into: system) }
+    let fitted = fit == nil || isPairKnown ? nil : try fitSamples(width: maps[0].inputs)
+    if isAwaited.contains(true) { try gather(inputs, into: system, fitted) }
+    var alignments = try maps.indices.map { number in
+      isAwaited[number] ? try system.solve(number, keepsFactor: fitted != nil && number < 2) : known[number]?.alignment
+    }
+    if let fit, let fitted, let found = try fit.run(system, fitted, states, rule.fitSteps, arithmetic()) {
+      for number in 0..<2 { alignments[number]?.fit = found }
+    }
     return try maps.indices.map { number in
       if let known = known[number] { return known }
+      guard let alignment = alignments[number] else { throw missing(maps[number].tensor.layout.name) }
       let map = maps[number]
       let out = try backend.allocate(rows: map.outputs, columns: map.inputs, elementType(of: map.tensor))
-      let (alignment, nonFinite) = try system.solve(number, into: out)
+      let nonFinite = try system.form(number, into: out)
       guard case .output(let fusion, let decisions) = purpose else {
         return (try out.asWeights(on: backend), alignment)
       }
@@ -230,14 +243,24 @@ final class LayerAlignment {
     }
   }
 
+  /// Whether maps whose outputs meet are fitted together.
+  private var isFitting: Bool { solution == .aligned && rule.fitSteps > 0 && states.fittedTokens > 0 }
+
+  private func fitSamples(width: Int) throws(DeviceError) -> FitSamples {
+    try FitSamples(tokens: states.fittedTokens, width: width, arithmetic())
+  }
+
+  private func arithmetic() throws(DeviceError) -> FitArithmetic { try FitArithmetic(workspace, on: backend) }
+
   /// Takes all samples into a system.
   private func gather(
-    _ inputs: (_ body: InputBody) throws(DeviceError) -> Void, into system: MapSystem
+    _ inputs: (_ body: InputBody) throws(DeviceError) -> Void, into system: MapSystem, _ fitted: FitSamples?
   ) throws(DeviceError) {
     switch solution {
     case .aligned:
       try inputs { part, given throws(DeviceError) in
         try system.add(given, of: part.model, weight: Float(balance[part.group]))
+        try fitted?.add(given, of: part.model, weight: balance[part.group])
       }
     case .regressionMean:
       let mean = RegressionMean(system)

@@ -12,6 +12,16 @@ final class MapSystem {
   private let workspace: AlignmentWorkspace
   private let backend: any ComputeBackend
   private var hasSamples = false
+  /// The solutions by the numbers of their maps: what P lacks lies where the right side was.
+  private var solutions: [Int: Solution] = [:]
+
+  /// A map that was solved for.
+  struct Solution {
+    /// A, factored; good until the next map is solved for, unless factors are kept.
+    let factor: CholeskyFactor
+    /// What XᵀX of the samples was multiplied by to become a part of A; 0 without samples.
+    let sampleShare: Double
+  }
 
   /// Starts with empty sums.
   ///
@@ -108,24 +118,27 @@ final class MapSystem {
   ///
   /// - Parameters:
   ///   - number: Its number among the maps.
-  ///   - out: Takes P + Z, `[out, in]` in the type of the output.
-  /// - Returns: How well the system could be solved, and how many values are not finite: of each source, then of the result.
+  ///   - keepsFactor: Whether the factor of A is to outlast the next map's solution.
+  /// - Returns: How well the system could be solved.
   /// - Throws: `Failure` of category `badData` for a system that is not positive definite; `DeviceError`.
-  func solve(_ number: Int, into out: Matrix) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
+  func solve(_ number: Int, keepsFactor: Bool = false) throws -> MapAlignment {
     let map = maps[number]
     let right = try right(number)
     let changes = try changes(of: map)
-    guard hasSamples || !changes.isEmpty else { return try keepFusion(of: map, into: out) }
+    // Where neither samples nor changes say anything, the map is P.
+    guard hasSamples || !changes.isEmpty else {
+      return MapAlignment(tensor: map.tensor.layout.name, condition: 1, residual: 0)
+    }
     let system = try workspace.matrix(.system, rows: width, columns: width)
     // Sums over samples wait for their mean diagonal; what is added first brings them to scale.
-    var share: Float = 0
+    var share = 0.0
     if hasSamples {
       let gram = try workspace.matrix(.gram, rows: width, columns: width)
       let mean = try meanDiagonal(of: gram)
-      share = mean > 0 ? Float(rule.share / mean) : 0
+      share = mean > 0 ? rule.share / mean : 0
       // The next map needs the sum as it is.
-      try backend.weightedSum([gram], weights: [share], into: system, nonFinite: counts(2))
-      try backend.weightedSum([right], weights: [share], into: right, nonFinite: counts(2))
+      try backend.weightedSum([gram], weights: [Float(share)], into: system, nonFinite: counts(2))
+      try backend.weightedSum([right], weights: [Float(share)], into: right, nonFinite: counts(2))
     }
     let total = changes.reduce(0) { $0 + $1.weight * $1.squaredNorm } / Double(width)
     var isFirst = !hasSamples
@@ -137,17 +150,42 @@ final class MapSystem {
       try add(form, of: change.expert, factor: factor, keeping: isFirst ? 0 : 1, to: right, of: map)
       isFirst = false
     }
-    return try solve(system, right, of: map, into: out)
+    let lower = try workspace.matrix(keepsFactor ? .keptFactor(number) : .factor, rows: width, columns: width)
+    let (factor, alignment) = try solve(system, right, of: map, lower: lower)
+    solutions[number] = Solution(factor: factor, sampleShare: share)
+    return alignment
   }
 
-  /// Where neither samples nor changes say anything, the map is P.
-  private func keepFusion(
-    of map: LinearMap, into out: Matrix
-  ) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
-    let nonFinite = try counts(map.sources.count + 1)
-    try backend.weightedSum(map.sources, weights: map.fusion, into: out, nonFinite: nonFinite)
+  /// How a map was solved for; `nil` for one that is P.
+  func solution(_ number: Int) -> Solution? { solutions[number] }
+
+  /// What P lacks of some rows of a map that was solved for.
+  func missing(_ number: Int, rows: Range<Int>) throws(DeviceError) -> Matrix { try right(number).rows(rows) }
+
+  /// Some rows of a map as it was solved for, `float32 [rows, in]`.
+  func form(_ number: Int, rows: Range<Int>, into out: Matrix) throws(DeviceError) {
+    try maps[number].form(maps[number].fusion, rows: rows, into: out, on: backend)
+    try backend.weightedSum([out, missing(number, rows: rows)], weights: [1, 1], into: out, nonFinite: counts(3))
+  }
+
+  /// XᵀX of the samples.
+  func gram() throws(DeviceError) -> Matrix { try workspace.matrix(.gram, rows: width, columns: width) }
+
+  /// Forms a map.
+  ///
+  /// - Parameters:
+  ///   - number: Its number among the maps.
+  ///   - out: Takes P and what it lacks, `[out, in]` in the type of the output.
+  /// - Returns: How many values are not finite: of each source, then of the result.
+  /// - Throws: `DeviceError`.
+  func form(_ number: Int, into out: Matrix) throws(DeviceError) -> [Int] {
+    let map = maps[number]
+    let missing = solutions[number] == nil ? [] : [try right(number)]
+    let terms = map.sources + missing
+    let nonFinite = try counts(terms.count + 1)
+    try backend.weightedSum(terms, weights: map.fusion + missing.map { _ in 1 }, into: out, nonFinite: nonFinite)
     let found = try backend.downloadIntegers(nonFinite).map(Int.init)
-    return (MapAlignment(tensor: map.tensor.layout.name, condition: 1, residual: 0), found)
+    return Array(found.prefix(map.sources.count)) + found.suffix(1)
   }
 
   private func right(_ number: Int) throws(DeviceError) -> Matrix {
@@ -238,8 +276,8 @@ final class MapSystem {
   private static let eigenvalueSteps = 4
 
   private func solve(
-    _ system: Matrix, _ right: Matrix, of map: LinearMap, into out: Matrix
-  ) throws -> (alignment: MapAlignment, nonFinite: [Int]) {
+    _ system: Matrix, _ right: Matrix, of map: LinearMap, lower: Matrix
+  ) throws -> (factor: CholeskyFactor, alignment: MapAlignment) {
     let ridge = [Float](repeating: Float(rule.ridge), count: width)
     try backend.add(backend.upload(ridge, columns: width), toDiagonalOf: system)
     let probes = try backend.upload(MapSystem.signs(MapSystem.probes * width), columns: width)
@@ -250,7 +288,6 @@ final class MapSystem {
     let largest = try eigenvalue { x, y throws(DeviceError) in
       try backend.multiply(x, transposed: system, bias: nil, precision: .full, into: y)
     }
-    let lower = try workspace.matrix(.factor, rows: width, columns: width)
     guard let factor = try CholeskyFactor(of: system, into: lower, on: backend) else {
       throw Failure(
         .badData, operation: "align the layers", subject: "tensor \(map.tensor.layout.name)",
@@ -268,11 +305,7 @@ final class MapSystem {
     let got = try backend.allocate(rows: map.outputs, columns: MapSystem.probes)
     try backend.multiply(right, transposed: images, bias: nil, precision: .full, into: got)
     let residual = try MapSystem.relativeDistance(backend.download(got), backend.download(wanted))
-    let nonFinite = try counts(map.sources.count + 2)
-    try backend.weightedSum(map.sources + [right], weights: map.fusion + [1], into: out, nonFinite: nonFinite)
-    var found = try backend.downloadIntegers(nonFinite).map(Int.init)
-    found.remove(at: map.sources.count)
-    return (MapAlignment(tensor: map.tensor.layout.name, condition: largest * inverse, residual: residual), found)
+    return (factor, MapAlignment(tensor: map.tensor.layout.name, condition: largest * inverse, residual: residual))
   }
 
   /// The largest eigenvalue of a symmetric operation, after a few steps from one and the same vector.

@@ -19,7 +19,7 @@ public struct SampleBalance {
   /// A loss that is as good as none, in tokens of a text.
   private static let negligible = 0.01
   /// How fast trust falls with the distance from what was tried: the share of all that is lost which a step of 1 costs, twice.
-  private static let caution = 0.03
+  private static let caution = 0.2
   private static let (descentSteps, descentRate) = (4000, 0.05)
 
   /// How often groups are tried.

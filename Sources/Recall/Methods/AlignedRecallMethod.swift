@@ -6,7 +6,7 @@ public struct AlignedRecallMethod: MapSolvingMethod {
   /// What it does, in a few words.
   public let summary = "recall, with every linear map solved to compute what each model computes (ours)"
   /// The keys of a recipe that it uses.
-  public let recipeKeys = RecallMethod().recipeKeys + ["samplesFor", "alignShare", "ridge", "balance"]
+  public let recipeKeys = RecallMethod().recipeKeys + ["samplesFor", "alignShare", "ridge", "fitSteps", "balance"]
 
   /// What the maps are solved for.
   public let solution = MapSolution.aligned

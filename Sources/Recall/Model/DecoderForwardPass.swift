@@ -40,8 +40,7 @@ public struct ForwardWorkspace {
   let gate: Matrix
   let up: Matrix
   let projected: Matrix
-  let cosines: Matrix
-  let sines: Matrix
+  let geometry: AttentionGeometry
 
   /// Reserves scratch for batches of up to `tokens` tokens in texts of up to `longestText` tokens.
   public init(
@@ -58,16 +57,14 @@ public struct ForwardWorkspace {
     gate = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
     up = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
     projected = try backend.allocate(rows: tokens, columns: configuration.hiddenSize)
-    let tables = configuration.rotary.tables(positions: longestText)
-    cosines = try backend.upload(tables.cosines, columns: configuration.headDimension / 2)
-    sines = try backend.upload(tables.sines, columns: configuration.headDimension / 2)
+    geometry = try AttentionGeometry(configuration, longestText: longestText, on: backend)
   }
 
   /// The bytes that a workspace takes.
   public static func byteCount(_ configuration: ModelConfiguration, tokens: Int, longestText: Int) -> Int {
     let heads = 2 * configuration.queryHeads + 2 * configuration.keyValueHeads
     let width = 2 * configuration.hiddenSize + heads * configuration.headDimension + 2 * configuration.intermediateSize
-    return 4 * (tokens * width + longestText * configuration.headDimension)
+    return 4 * tokens * width + AttentionGeometry.byteCount(configuration, longestText: longestText)
   }
 }
 
@@ -136,12 +133,8 @@ public struct DecoderForwardPass {
       normed, transposed: weights(.key), bias: weights.optional(.keyBias), precision: precision, into: keys)
     try backend.multiply(
       normed, transposed: weights(.value), bias: weights.optional(.valueBias), precision: precision, into: values)
-    try normaliseHeads(queries, gain: weights.optional(.queryNorm))
-    try normaliseHeads(keys, gain: weights.optional(.keyNorm))
-    for states in [queries, keys] {
-      try backend.rotaryEmbedding(
-        states, headDimension: configuration.headDimension, positions: sequences.positions,
-        cosines: workspace.cosines, sines: workspace.sines)
+    for (states, norm) in [(queries, BlockPart.queryNorm), (keys, .keyNorm)] {
+      try workspace.geometry.normAndTurn(states, gain: weights.optional(norm), positions: sequences.positions)
     }
     try backend.attention(
       queries: queries, keys: keys, values: values, sequences: sequences,
@@ -196,14 +189,6 @@ public struct DecoderForwardPass {
   /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
   public func normalise(_ states: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
     try backend.rmsNorm(states, gain: gain, epsilon: configuration.normEpsilon, into: out)
-  }
-
-  /// Norms every head of every token by itself, in families that do so.
-  private func normaliseHeads(_ states: Matrix, gain: Matrix?) throws(DeviceError) {
-    guard let gain else { return }
-    let width = configuration.headDimension
-    let heads = try states.reshaped(rows: states.count / width, columns: width)
-    try backend.rmsNorm(heads, gain: gain, epsilon: configuration.normEpsilon, into: heads)
   }
 }
 

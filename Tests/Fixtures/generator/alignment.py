@@ -34,6 +34,7 @@ CASES = {
         "samples": {"siblings/first": [0, 4], "siblings/second": [1, 5], "siblings/third": [2, 3]},
         "alignShare": 0.9,
         "ridge": 0.005,
+        "fitSteps": 10,
         "balance": "learned",
     },
     "qwen2": {
@@ -42,6 +43,15 @@ CASES = {
         "samples": {"alignment/qwen2-expert": [2, 3, 4]},
         "alignShare": 0.5,
         "ridge": 0.02,
+        "fitSteps": 10,
+    },
+    "qwen3": {
+        "models": ["alignment/qwen3-expert", "checkpoints/qwen3"],
+        "base": "checkpoints/qwen3",
+        "samples": {"alignment/qwen3-expert": [1, 4], "checkpoints/qwen3": [5]},
+        "alignShare": 0.9,
+        "ridge": 0.005,
+        "fitSteps": 8,
     },
     "samples-only": {
         "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
@@ -49,6 +59,7 @@ CASES = {
         "samples": {"alignment/qwen2-expert": [0], "checkpoints/qwen2-window": [1]},
         "alignShare": 1.0,
         "ridge": 0.1,
+        "fitSteps": 0,
         "scale": 1.5,
         "balance": "learned",
     },
@@ -64,7 +75,13 @@ OFF_DIAGONAL, REGRESSION_RIDGE = 0.9, 1e-5
 NORM_BEFORE = {"self_attn.o_proj": "input_layernorm", "mlp.down_proj": "post_attention_layernorm"}
 # Of the search for what every model's samples count: what is added to a loss before the first step, what a weight is probed
 # with, how far the probes are trusted and what distance costs, and a loss that is as good as none.
-FIRST_FLOOR, PROBE, TRUST, CAUTION, NEGLIGIBLE = 0.1, 1.6, 2.5, 0.03, 0.01
+FIRST_FLOOR, PROBE, TRUST, CAUTION, NEGLIGIBLE = 0.1, 1.6, 2.5, 0.2, 0.01
+
+# Maps whose outputs meet, fitted together after they are solved for: what a change as large as the outputs costs, the hidden
+# units at a time, and of the descent how many steps are remembered, what it takes for a step, and when it is over.
+PAIRS = {"self_attn.q_proj": "self_attn.k_proj", "mlp.gate_proj": "mlp.up_proj"}
+FIT_CAUTION, UNITS = 0.01, 512
+REMEMBERED, PROMISE, FIRST_SHARE, NOTHING, LAST_GAIN = 5, 1e-4, 0.2, 1e-6, 1e-3
 
 
 def write_all(fixtures: Path) -> None:
@@ -72,6 +89,7 @@ def write_all(fixtures: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     write_expert(fixtures / "checkpoints/qwen2-window", root / "qwen2-expert")
+    write_expert(fixtures / "checkpoints/qwen3", root / "qwen3-expert")
     write_json(root / "cases.json", CASES)
     for name, case in CASES.items():
         merged = merge(fixtures, case)
@@ -81,7 +99,7 @@ def write_all(fixtures: Path) -> None:
 def write_expert(origin: Path, directory: Path) -> None:
     shutil.copytree(origin, directory)
     weights = {
-        name: (tensor.float() * (1 + 0.3 * named_noise("qwen2-expert", name, tensor.shape))).to(tensor.dtype)
+        name: (tensor.float() * (1 + 0.3 * named_noise(directory.name, name, tensor.shape))).to(tensor.dtype)
         for name, tensor in load_file(origin / "model.safetensors").items()
     }
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
@@ -196,6 +214,7 @@ def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[di
     for name, tensor in fused.items():
         parameters[name].copy_(tensor)
     blocks = len(merged.model.layers)
+    systems = {}
     groups = [[f"model.layers.{block}.{name}" for name in stage] for block in range(blocks) for stage in STAGES]
     for group in [*groups, ["lm_head"]]:
         paths = models if is_regression else [merged] * len(models)
@@ -216,8 +235,13 @@ def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[di
                     - caught(merged, [norm], samples)[0]
                     for output, model, samples in zip(wanted, models, own_samples)
                 ]
-            parameters[name].copy_(
-                solve(matrices, base[name], fused[name], inputs, wanted, balance, share, case["ridge"]))
+            solution, systems[name], gram = solve(
+                matrices, base[name], fused[name], inputs, wanted, balance, share, case["ridge"])
+            parameters[name].copy_(solution)
+        second = next((group[0].replace(name, other) for name, other in PAIRS.items() if name in group[0]), None)
+        if second and case.get("fitSteps") and gram is not None:
+            pair = [f"{group[0]}.weight", f"{second}.weight"]
+            fit(case, models, merged, own_samples, balance, group[0], pair, [systems[name] for name in pair], gram)
     return {name: tensor.detach() for name, tensor in parameters.items()}, merged
 
 
@@ -271,8 +295,8 @@ def caught(model: torch.nn.Module, modules: list[str], samples: list[list[int]])
 def solve(
     experts: list[torch.Tensor], base: torch.Tensor, fused: torch.Tensor, inputs: list, outputs: list,
     balance: np.ndarray, share: float, ridge: float,
-) -> torch.Tensor:
-    """W of (A Wᵀ = B), as the formula reads."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """W of (A Wᵀ = B), as the formula reads; A, and the part of it that samples make up, if any do."""
     width = fused.shape[1]
     pairs = [(v, x, y) for v, x, y in zip(balance, inputs, outputs) if x is not None]
     gram = sum(v * x.T @ x for v, x, _ in pairs)
@@ -286,7 +310,120 @@ def solve(
     c = changes.diagonal().mean() if share < 1 and changes.any() else 1.0
     left = share / a * gram + (1 - share) / c * changes + ridge * torch.eye(width).double()
     right = share / a * products + (1 - share) / c * images + ridge * fused.T
-    return torch.linalg.solve(left, right).T
+    return torch.linalg.solve(left, right).T, left, share / a * gram if pairs else None
+
+
+def fit(case, models, merged, own_samples, balance, module, names, systems, gram) -> None:
+    """Fits two maps of the merged model together to what the experts make of theirs, by transformers' own forward passes."""
+    block = int(module.split(".")[2])
+    config = merged.config
+    parameters = dict(merged.named_parameters())
+    if "self_attn" in module:
+        keys = config.num_key_value_heads
+        shared = config.num_attention_heads // keys
+        dimension = parameters[names[1]].shape[0] // keys
+        pieces = [
+            ((head * shared * dimension, (head + 1) * shared * dimension), (head * dimension, (head + 1) * dimension))
+            for head in range(keys)
+        ]
+    else:
+        units = parameters[names[0]].shape[0]
+        pieces = [((first, min(first + UNITS, units)),) * 2 for first in range(0, units, UNITS)]
+
+    def seen(model, ids: list[int], rows: tuple[int, int]) -> torch.Tensor:
+        """Where the heads look, [heads, tokens, tokens], or what the units are, [tokens, units]."""
+        if "self_attn" in module:
+            patterns = model(input_ids=torch.tensor([ids]), use_cache=False, output_attentions=True).attentions[block][0]
+            return patterns[rows[0] // dimension : rows[1] // dimension].double()
+        caught_units = []
+        handle = model.get_submodule(module.replace("gate_proj", "down_proj")).register_forward_pre_hook(
+            lambda _, arguments: caught_units.append(arguments[0][0]))
+        model(input_ids=torch.tensor([ids]), use_cache=False)
+        handle.remove()
+        return caught_units[0][:, rows[0] : rows[1]]
+
+    for piece in pieces:
+        samples = [(v, ids, seen(model, ids, piece[0]))
+                   for v, model, own in zip(balance, models, own_samples) for ids in own]
+        if "self_attn" in module:
+            whole = sum(v * len(ids) for v, ids, _ in samples) * shared
+        else:
+            whole = sum(v * (wanted**2).sum() for v, _, wanted in samples)
+
+        def mismatch() -> torch.Tensor:
+            total = 0.0
+            for v, ids, wanted in samples:
+                got = seen(merged, ids, piece[0])
+                if "self_attn" in module:
+                    where = wanted > 0
+                    total = total + v * (wanted[where] * (wanted[where].log() - got[where].log())).sum()
+                else:
+                    total = total + v * ((got - wanted) ** 2).sum()
+            return total / whole
+
+        solved_rows = [parameters[name][slice(*rows)].detach().clone() for name, rows in zip(names, piece)]
+        factors = [torch.linalg.cholesky(system) for system in systems]
+        lengths = [
+            torch.sqrt(((rows @ gram) * rows).sum() / FIT_CAUTION) for rows in solved_rows
+        ]
+        sizes = [len(rows) for rows in solved_rows]
+
+        def place(point: torch.Tensor) -> None:
+            for name, rows, solved_part, part, factor, length in zip(
+                    names, piece, solved_rows, point.split(sizes), factors, lengths):
+                step = torch.linalg.solve_triangular(factor, part, upper=False, left=False)
+                with torch.no_grad():
+                    parameters[name][slice(*rows)] = solved_part + length * step
+
+        def function(point: torch.Tensor) -> tuple[float, torch.Tensor]:
+            place(point)
+            with torch.enable_grad():
+                found = mismatch()
+                gradients = torch.autograd.grad(found, [parameters[name] for name in names])
+            slopes = [
+                length * torch.linalg.solve_triangular(factor.T, gradient[slice(*rows)], upper=True, left=False)
+                for gradient, rows, factor, length in zip(gradients, piece, factors, lengths)
+            ]
+            return float(found + (point * point).sum()), torch.cat(slopes) + 2 * point
+
+        place(descend(function, torch.zeros_like(torch.cat(solved_rows)), case["fitSteps"]))
+
+
+def descend(function, point: torch.Tensor, evaluations: int) -> torch.Tensor:
+    """Limited-memory BFGS with steps that are halved until the function falls as its slope promises."""
+    value, gradient = function(point)
+    evaluations -= 1
+    steps: list[tuple[torch.Tensor, torch.Tensor]] = []
+    while evaluations > 0 and value > NOTHING:
+        direction, factors = gradient.clone(), []
+        for step, change in reversed(steps):
+            factors.append((step * direction).sum() / (step * change).sum())
+            direction -= factors[-1] * change
+        if steps:
+            direction *= (steps[-1][0] * steps[-1][1]).sum() / (steps[-1][1] ** 2).sum()
+        else:
+            direction *= FIRST_SHARE * value / (gradient**2).sum()
+        for (step, change), factor in zip(steps, reversed(factors)):
+            direction += (factor - (change * direction).sum() / (step * change).sum()) * step
+        slope, length, accepted = float((gradient * direction).sum()), 1.0, None
+        if not slope > 0:
+            break
+        while evaluations > 0 and accepted is None:
+            trial = point - length * direction
+            found = function(trial)
+            evaluations -= 1
+            if found[0] <= value - PROMISE * length * slope:
+                accepted = trial, *found
+            length /= 2
+        if accepted is None:
+            break
+        if ((accepted[0] - point) * (accepted[2] - gradient)).sum() > 0:
+            steps = [*steps, (accepted[0] - point, accepted[2] - gradient)][-REMEMBERED:]
+        gain = value - accepted[1]
+        point, value, gradient = accepted
+        if gain < LAST_GAIN * value:
+            break
+    return point
 
 
 def regression_mean(experts: list[torch.Tensor], inputs: list[torch.Tensor], samples: list[int]) -> torch.Tensor:

@@ -1,0 +1,94 @@
+import Compute
+
+/// The fit of the two maps of a stage whose outputs meet: queries and keys, or gates and ups, the first two of their group.
+struct StageFit {
+  private enum Kind { case patterns, gates }
+
+  private let kind: Kind
+  private let block: Int
+  private let experts: [BlockWeights]
+  private let merged: BlockWeights
+
+  /// Describes the fit; `nil` for a stage whose maps put out what matters by itself.
+  ///
+  /// - Parameters:
+  ///   - stage: The stage.
+  ///   - block: The block.
+  ///   - experts: The block's tensors of every model.
+  ///   - merged: Those of the merged model that are no maps.
+  init?(_ stage: AlignedStates.Stage, block: Int, experts: [BlockWeights], merged: BlockWeights) {
+    switch stage {
+    case .attentionInput: kind = .patterns
+    case .feedForwardInput: kind = .gates
+    case .heads, .gated: return nil
+    }
+    (self.block, self.experts, self.merged) = (block, experts, merged)
+  }
+
+  /// The bytes that fits take at most.
+  ///
+  /// - Parameters:
+  ///   - configuration: The shape of the models.
+  ///   - tokens: The tokens of all samples.
+  ///   - batch: The most tokens of a batch.
+  /// - Returns: Bytes.
+  static func byteCount(_ configuration: ModelConfiguration, tokens: Int, batch: Int) -> Int {
+    let width = configuration.hiddenSize
+    let heads = configuration.queryHeads / configuration.keyValueHeads
+    let (queries, keys) = (heads * configuration.headDimension, configuration.headDimension)
+    let units = min(configuration.intermediateSize, GateFit.unitsAtOnce)
+    let vectors = (Descent.vectors + 3) * max(queries + keys, 2 * units) * width
+    let ofTokens = tokens * (2 * width + max(queries, units) + keys + 2 * heads)
+    let ofBatch = batch * (3 * max(queries, units) + 3 * keys + heads)
+    return (vectors + 2 * width * width + ofTokens + ofBatch) * ElementType.float32.byteCount
+  }
+
+  /// The multiplications and additions of one trial of all maps of a block that are fitted: what they make of the samples, the
+  /// gradient by them, and both steps between the maps and their coordinates.
+  static func operations(_ configuration: ModelConfiguration, tokens: Double) -> Double {
+    let rows = [BlockPart.query, .key, .gate, .up].reduce(0) { $0 + configuration.shape(of: $1)[0] }
+    let width = Double(configuration.hiddenSize)
+    return 4 * Double(rows) * width * (tokens + width)
+  }
+
+  /// Fits the maps of a system, some rows at a time.
+  ///
+  /// - Parameters:
+  ///   - system: The maps, solved for.
+  ///   - samples: What reaches them.
+  ///   - states: The samples' streams.
+  ///   - evaluations: How often rows may be tried.
+  ///   - arithmetic: Scratch.
+  /// - Returns: How far the maps were off, the mean over their rows; `nil` where there was nothing to fit.
+  /// - Throws: `DeviceError`.
+  func run(
+    _ system: MapSystem, _ samples: FitSamples, _ states: AlignedStates, _ evaluations: Int,
+    _ arithmetic: FitArithmetic
+  ) throws(DeviceError) -> MapAlignment.Fit? {
+    let fit = MapPairFit(system, (0, 1), evaluations: evaluations, arithmetic)
+    var found: [(before: Double, after: Double)] = []
+    switch kind {
+    case .patterns:
+      let shape = states.configuration.attention(block: block)
+      for head in 0..<shape.keyValueHeads {
+        let rows = PatternFit.rows(ofKeyHead: head, shape)
+        let objective = try PatternFit(
+          keyHead: head, samples, experts: experts, merged: merged, geometry: states.geometry, shape: shape, arithmetic)
+        if let fitted = try fit.fit(rows.query, rows.key, to: objective) { found.append(fitted) }
+      }
+    case .gates:
+      let units = system.maps[0].outputs
+      for first in stride(from: 0, to: units, by: GateFit.unitsAtOnce) {
+        let rows = first..<min(first + GateFit.unitsAtOnce, units)
+        let objective = try GateFit(
+          units: rows, samples, experts: experts, merged: merged, activation: states.configuration.activation,
+          arithmetic)
+        if let fitted = try fit.fit(rows, rows, to: objective) { found.append(fitted) }
+      }
+    }
+    guard !found.isEmpty else { return nil }
+    let count = Double(found.count)
+    return MapAlignment.Fit(
+      before: found.reduce(0) { $0 + $1.before } / count, after: found.reduce(0) { $0 + $1.after } / count)
+  }
+}
