@@ -23,15 +23,15 @@ KERNEL attentionNormalisers(
   }
 
   Span span = keysSeen(tile, causal, window);
-  for (ulong key = span.first; key < span.end; key += OTHERS) {
+  for (uint key = span.first; key < span.end; key += OTHERS) {
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
         scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
         keyOffset + key * keyWidth, keyWidth, span.end - key, dimension);
     UNROLL for (int query = 0; query < 4; query++) {
-      ulong ofText = tile.firstRow + row + query;
+      uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-        ulong other = key + lane + place * LANES;
+        uint other = key + lane + place * LANES;
         if (other >= span.end || !isSeen(ofText, other, causal, window)) continue;
         float score = scoreOf(scores[query][place], scale, softCap);
         // One of both exponentials is 1.
@@ -95,37 +95,42 @@ KERNEL attentionGradient(
   Span span = ofKeys ? queriesSeeing(tile, causal, window) : keysSeen(tile, causal, window);
   for (ulong head = firstHead; head < endHead; head++) {
     ulong normaliserOffset = tile.firstToken * queryHeads + (ofKeys ? head : tile.head);
-    for (ulong other = span.first; other < span.end; other += OTHERS) {
-      ulong otherCount = span.end - other < OTHERS ? span.end - other : OTHERS;
+    for (uint other = span.first; other < span.end; other += OTHERS) {
+      uint otherCount = span.end - other < OTHERS ? span.end - other : OTHERS;
       ulong otherOffset = (tile.firstToken + other) * otherWidth + head * dimension;
-      float products[4][OTHERS_OF_ITEM], wantedProducts[4][OTHERS_OF_ITEM];
+      float products[4][OTHERS_OF_ITEM];
       multiplyHeads(
           products, staged, ELEMENTS(rows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(others), otherOffset,
           otherWidth, otherCount, dimension);
+      // An item's own numbers wait there for its weights, so that the registers are free.
+      UNROLL for (int query = 0; query < 4; query++)
+        UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++)
+          weights[(row + query) * (OTHERS + 1) + lane + place * LANES] = products[query][place];
       multiplyHeads(
-          wantedProducts, staged, ELEMENTS(wantedRows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(wantedOthers),
+          products, staged, ELEMENTS(wantedRows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(wantedOthers),
           otherOffset, otherWidth, otherCount, dimension);
 
       UNROLL for (int query = 0; query < 4; query++) {
         UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-          ulong ofRow = tile.firstRow + row + query;
-          ulong ofOther = other + lane + place * LANES;
-          ulong seeing = ofKeys ? ofOther : ofRow;
+          LOCAL_SPACE float *numbers = weights + (row + query) * (OTHERS + 1) + lane + place * LANES;
+          uint ofRow = tile.firstRow + row + query;
+          uint ofOther = other + lane + place * LANES;
+          uint seeing = ofKeys ? ofOther : ofRow;
           bool counts = row + query < tile.rowCount && ofOther < span.end &&
               isSeen(seeing, ofKeys ? ofRow : ofOther, causal, window);
           float weight = 0.0f;
           if (counts) {
             ulong normaliser = normaliserOffset + seeing * queryHeads;
-            float score = scoreOf(products[query][place], scale, softCap);
+            float score = scoreOf(*numbers, scale, softCap);
             float logarithm = score - ELEMENTS(normalisers)[normaliser];
             float wantedLogarithm =
-                scoreOf(wantedProducts[query][place], scale, softCap) - ELEMENTS(wantedNormalisers)[normaliser];
+                scoreOf(products[query][place], scale, softCap) - ELEMENTS(wantedNormalisers)[normaliser];
             float wanted = exponential(wantedLogarithm);
             float share = score * inverseCap;
             weight = (exponential(logarithm) - wanted) * scale * fma(-share, share, 1.0f);
             divergence[query] = fma(wanted, wantedLogarithm - logarithm, divergence[query]);
           }
-          weights[(row + query) * (OTHERS + 1) + lane + place * LANES] = weight;
+          *numbers = weight;
         }
       }
       BARRIER();

@@ -17,10 +17,10 @@
 typedef struct {
   ulong head;
   ulong firstToken;
-  ulong tokens;
+  uint tokens;
   // In the text.
-  ulong firstRow;
-  ulong rowCount;
+  uint firstRow;
+  uint rowCount;
 } Tile;
 
 FUNCTION Tile tileOfGroup(GLOBAL const int *starts, ulong tiles, ulong heads) {
@@ -28,43 +28,43 @@ FUNCTION Tile tileOfGroup(GLOBAL const int *starts, ulong tiles, ulong heads) {
   ulong text = GROUP / heads / tiles;
   tile.head = GROUP % heads;
   tile.firstToken = (ulong)starts[text];
-  tile.tokens = (ulong)starts[text + 1] - tile.firstToken;
-  tile.firstRow = GROUP / heads % tiles * QUERIES;
-  ulong left = tile.firstRow < tile.tokens ? tile.tokens - tile.firstRow : 0;
+  tile.tokens = (uint)(starts[text + 1] - starts[text]);
+  tile.firstRow = (uint)(GROUP / heads % tiles) * QUERIES;
+  uint left = tile.firstRow < tile.tokens ? tile.tokens - tile.firstRow : 0;
   tile.rowCount = left < QUERIES ? left : QUERIES;
   return tile;
 }
 
 // The tokens of a text that some row of a tile meets.
 typedef struct {
-  ulong first;
-  ulong end;
+  uint first;
+  uint end;
 } Span;
 
 FUNCTION Span keysSeen(Tile tile, uint causal, uint window) {
   Span span;
-  span.first = window > 0 && tile.firstRow + 1 > window ? tile.firstRow + 1 - window : 0;
+  span.first = window > 0 && tile.firstRow >= window ? tile.firstRow + 1 - window : 0;
   span.end = causal ? tile.firstRow + tile.rowCount : tile.tokens;
   return span;
 }
 
 FUNCTION Span queriesSeeing(Tile tile, uint causal, uint window) {
   Span span;
-  ulong last = tile.firstRow + tile.rowCount - 1;
+  uint last = tile.firstRow + tile.rowCount - 1;
   span.first = causal ? tile.firstRow : 0;
   span.end = window > 0 && tile.tokens - last > window ? last + window : tile.tokens;
   return span;
 }
 
-FUNCTION bool isSeen(ulong query, ulong key, uint causal, uint window) {
-  return (!causal || key <= query) && (window == 0 || key + window > query);
+FUNCTION bool isSeen(uint query, uint key, uint causal, uint window) {
+  return key > query ? !causal : window == 0 || query - key < window;
 }
 
 // The products of an item's rows and others: heads that start at the given elements, a token every `rowWidth` or
 // `otherWidth` elements.
 FUNCTION void multiplyHeads(
     float products[4][OTHERS_OF_ITEM], LOCAL_SPACE float *staged, GLOBAL const float *rows, ulong firstRow,
-    ulong rowWidth, ulong rowCount, GLOBAL const float *others, ulong firstOther, ulong otherWidth, ulong otherCount,
+    ulong rowWidth, uint rowCount, GLOBAL const float *others, ulong firstOther, ulong otherWidth, uint otherCount,
     ulong dimension) {
   LOCAL_SPACE float *left = staged;
   LOCAL_SPACE float *right = staged + SLICE * (QUERIES + 1);
@@ -105,7 +105,7 @@ FUNCTION float scoreOf(float product, float scale, float softCap) {
 // result += weights * others: the weights of all rows and others of two tiles, and an item's columns of those others.
 FUNCTION void addWeighted(
     float result[4][COLUMNS], LOCAL_SPACE const float *weights, GLOBAL const float *others, ulong otherWidth,
-    ulong otherCount, ulong dimension) {
+    uint otherCount, ulong dimension) {
   uint row = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
   for (uint other = 0; other < otherCount; other++) {

@@ -29,8 +29,8 @@ KERNEL attention(
   }
 
   Span span = keysSeen(tile, causal, window);
-  for (ulong key = span.first; key < span.end; key += OTHERS) {
-    ulong keyCount = span.end - key < OTHERS ? span.end - key : OTHERS;
+  for (uint key = span.first; key < span.end; key += OTHERS) {
+    uint keyCount = span.end - key < OTHERS ? span.end - key : OTHERS;
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
         scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
@@ -39,9 +39,9 @@ KERNEL attention(
     float highest[4];
     UNROLL for (int query = 0; query < 4; query++) {
       highest[query] = largest[query];
-      ulong ofText = tile.firstRow + row + query;
+      uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-        ulong other = key + lane + place * LANES;
+        uint other = key + lane + place * LANES;
         bool counts = other < span.end && isSeen(ofText, other, causal, window);
         scores[query][place] = counts ? scoreOf(scores[query][place], scale, softCap) : MINUS_INFINITY;
         highest[query] = scores[query][place] > highest[query] ? scores[query][place] : highest[query];

@@ -83,8 +83,9 @@ extension KernelBackend {
         .unsupported, operation: operation, expected: "heads of at most \(Self.longestHead) elements",
         got: "\(shape.headDimension)")
     }
-    // Few variants: the columns of an item are a power of two.
-    var columns = 1
+    // Few variants: the columns of an item are a power of two, and as many as heads of 64 have at least, for which compilers
+    // do not try to save registers.
+    var columns = 4
     while columns * 16 < shape.headDimension { columns *= 2 }
     let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
     return AttentionLaunch(
