@@ -185,7 +185,8 @@ import Testing
     let plan = try merge(["--recipe", path, "--dry-run"])
     #expect(plan.code == 0, "\(plan.diagnostics)")
     for words in [
-      "samples count 0.3", "ridge 0.2", "7 steps of fit", "6 of \(Fixtures.siblingSamples), 2 to be selected", "second: none",
+      "samples count 0.3", "ridge 0.2", "7 steps of fit", "6 of \(Fixtures.siblingSamples), 2 to be selected",
+      "second: none",
     ] {
       #expect(plan.output.contains(words), "\(words): \(plan.output)")
     }

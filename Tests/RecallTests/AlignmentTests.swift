@@ -122,7 +122,7 @@ import Testing
     #expect(written.models.compactMap(\.alignmentWeight) == weights)
   }
 
-  @Test("maps whose outputs meet come closer to the models together than each by itself, and recall.json says how close")
+  @Test("maps whose outputs meet come closer to the models together, and recall.json says how close")
   func fits() throws {
     for name in ["llama", "qwen3"] {
       var recipe = try recipe(name)
