@@ -101,8 +101,8 @@ public struct HierarchicalMerge {
       let groups = own.groups(of: alignment, shared: typical, anchor: inputs.anchor)
       let aligned = AlignedMerge(
         alignment: alignment, inputs: inputs, plan: fusionPlan, groups: groups, decisions: decisions,
-        stateBudget: plan.stateBudget, backend: backend, progress: progress)
-      let found = try timings.measure("balance") { try aligned.balance(checkStop: writer.checkStop, weigh) }
+        stateBudget: plan.stateBudget, backend: backend, checkStop: writer.checkStop, progress: progress)
+      let found = try timings.measure("balance") { try aligned.balance(weigh) }
       balance = LayerAlignment.weights(ofModels: inputs.models.count, groups, found)
       layers = try timings.measure("merge") { try aligned.fuse(balance: found, with: fusion, weigh) }
     } else if let decided = decisions.layers(of: inputs.reference) {

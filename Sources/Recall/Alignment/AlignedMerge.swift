@@ -15,16 +15,16 @@ struct AlignedMerge {
   /// How many bytes a residual stream may take.
   let stateBudget: Int
   let backend: any ComputeBackend
+  /// Throws when the merge is to stop.
+  let checkStop: () throws -> Void
   let progress: MergeProgress
 
   /// Finds how much every group of samples has to count, or takes what an earlier run found.
   ///
-  /// - Parameters:
-  ///   - checkStop: Throws when the merge is to stop.
-  ///   - walk: Walks the layers, once for every rehearsal.
+  /// - Parameter walk: Walks the layers, once for every rehearsal.
   /// - Returns: A weight for each group; 1 for those in which nothing was learned that could be lost.
   /// - Throws: `Failure` or `DeviceError`.
-  func balance(checkStop: () throws -> Void, _ walk: Walk) throws -> [Double] {
+  func balance(_ walk: Walk) throws -> [Double] {
     let equal = [Double](repeating: 1, count: groups.count)
     let rehearsals = alignment.rehearsals(anchor: inputs.anchor)
     guard rehearsals > 0, groups.count > 1 else { return equal }
@@ -93,6 +93,7 @@ struct AlignedMerge {
 
   private func solver(balance: [Double], for purpose: LayerAlignment.Purpose) throws(DeviceError) -> LayerAlignment {
     try LayerAlignment(
-      alignment, inputs: inputs, plan: plan, groups: groups, balance: balance, purpose: purpose, on: backend)
+      alignment, inputs: inputs, plan: plan, groups: groups, balance: balance, purpose: purpose,
+      checkStop: checkStop, on: backend)
   }
 }

@@ -25,6 +25,10 @@ public enum MapSolution: Sendable {
 /// takes in what the merged stream lacks of the expert's at that place, so that errors do not pile up with depth. The head is
 /// solved for from the changes alone: at most tokens of a sample no expert was ever trained to predict what comes next.
 ///
+/// What queries and keys, or gates and ups, put out matters only by what comes of both. These are fitted together from where they
+/// were solved for (MapPairFit): queries and keys to the attention patterns of the experts (PatternFit), gates and ups to their
+/// gated activations (GateFit).
+///
 /// v_i is what SampleBalance finds, by merges that nothing is written of: each is fitted to one half of the samples and asked
 /// about the other half, how much it has lost of the tokens that the models have learned to say (LearnedTokens). A model that was
 /// merged before brings the samples of several; those of each are weighed by themselves, and its change counts their mean.

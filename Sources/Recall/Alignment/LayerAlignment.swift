@@ -31,6 +31,7 @@ final class LayerAlignment {
   private let purpose: Purpose
   private let balance: [Double]
   private let changeWeights: [Double]
+  private let checkStop: () throws -> Void
   private var embeddingCoefficients: [Float] = []
   private var lostTokens: [Double]
   private let workspace: AlignmentWorkspace
@@ -46,11 +47,12 @@ final class LayerAlignment {
   ///   - groups: The samples.
   ///   - balance: v, how much every group counts.
   ///   - purpose: What is solved for.
+  ///   - checkStop: Throws when the merge is to stop; asked between parts of a layer.
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for it.
   init(
     _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, groups: [SampleGroup], balance: [Double],
-    purpose: Purpose, on backend: any ComputeBackend
+    purpose: Purpose, checkStop: @escaping () throws -> Void, on backend: any ComputeBackend
   ) throws(DeviceError) {
     solution = alignment.solution
     rule = alignment.rule
@@ -61,6 +63,7 @@ final class LayerAlignment {
     self.plan = plan
     self.balance = balance
     self.purpose = purpose
+    self.checkStop = checkStop
     self.backend = backend
     changeWeights = LayerAlignment.weights(ofModels: models.count, groups, balance)
     lostTokens = [Double](repeating: 0, count: groups.count)
@@ -214,17 +217,19 @@ final class LayerAlignment {
       LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
-    let isPairKnown = known.prefix(2).allSatisfy { $0 != nil }
     // Of two maps that are fitted together, one that is known helps nothing to find the other.
-    let isAwaited = known.indices.map { known[$0] == nil || fit != nil && $0 < 2 && !isPairKnown }
+    let pair = fit != nil && known.prefix(2).contains { $0 == nil } ? 0..<2 : 0..<0
+    let isAwaited = known.indices.map { known[$0] == nil || pair.contains($0) }
     let system = MapSystem(maps, rule: rule, balance: changeWeights, workspace: workspace, on: backend)
-    let fitted = fit == nil || isPairKnown ? nil : try fitSamples(width: maps[0].inputs)
+    let fitted = pair.isEmpty ? nil : try fitSamples(width: maps[0].inputs)
     if isAwaited.contains(true) { try gather(inputs, into: system, fitted) }
     var alignments = try maps.indices.map { number in
-      isAwaited[number] ? try system.solve(number, keepsFactor: fitted != nil && number < 2) : known[number]?.alignment
+      isAwaited[number] ? try system.solve(number, keepsFactor: pair.contains(number)) : known[number]?.alignment
     }
-    if let fit, let fitted, let found = try fit.run(system, fitted, states, rule.fitSteps, arithmetic()) {
-      for number in 0..<2 { alignments[number]?.fit = found }
+    if let fit, let fitted {
+      let found = try fit.run(
+        system, fitted, states, evaluations: rule.fitSteps, arithmetic(), checkStop: checkStop)
+      for number in pair { alignments[number]?.fit = found }
     }
     return try maps.indices.map { number in
       if let known = known[number] { return known }

@@ -59,18 +59,20 @@ struct StageFit {
   ///   - states: The samples' streams.
   ///   - evaluations: How often rows may be tried.
   ///   - arithmetic: Scratch.
+  ///   - checkStop: Throws when the merge is to stop.
   /// - Returns: How far the maps were off, the mean over their rows; `nil` where there was nothing to fit.
-  /// - Throws: `DeviceError`.
+  /// - Throws: `DeviceError`, and what `checkStop` throws.
   func run(
-    _ system: MapSystem, _ samples: FitSamples, _ states: AlignedStates, _ evaluations: Int,
-    _ arithmetic: FitArithmetic
-  ) throws(DeviceError) -> MapAlignment.Fit? {
+    _ system: MapSystem, _ samples: FitSamples, _ states: AlignedStates, evaluations: Int,
+    _ arithmetic: FitArithmetic, checkStop: () throws -> Void
+  ) throws -> MapAlignment.Fit? {
     let fit = MapPairFit(system, (0, 1), evaluations: evaluations, arithmetic)
     var found: [(before: Double, after: Double)] = []
     switch kind {
     case .patterns:
       let shape = states.configuration.attention(block: block)
       for head in 0..<shape.keyValueHeads {
+        try checkStop()
         let rows = PatternFit.rows(ofKeyHead: head, shape)
         let objective = try PatternFit(
           keyHead: head, samples, experts: experts, merged: merged, geometry: states.geometry, shape: shape, arithmetic)
@@ -79,6 +81,7 @@ struct StageFit {
     case .gates:
       let units = system.maps[0].outputs
       for first in stride(from: 0, to: units, by: GateFit.unitsAtOnce) {
+        try checkStop()
         let rows = first..<min(first + GateFit.unitsAtOnce, units)
         let objective = try GateFit(
           units: rows, samples, experts: experts, merged: merged, activation: states.configuration.activation,
