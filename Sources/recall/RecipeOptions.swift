@@ -59,7 +59,7 @@ enum RecipeOptions {
     name: "--ridge", placeholder: "ρ", help: "how firmly solved maps are held at the fused ones (our default: 0.005)")
   static let fitSteps = CommandOption(
     name: "--fit-steps", placeholder: "N",
-    help: "how often maps whose outputs meet are tried together after they are solved for, 0 for not at all "
+    help: "how often maps whose outputs meet are tried together, first as they were solved for: 0 and 1 leave them so "
       + "(our default: 24)")
   static let balance = CommandOption(
     name: "--balance", placeholder: "learned|equal",

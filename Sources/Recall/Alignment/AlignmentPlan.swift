@@ -123,7 +123,7 @@ public struct AlignmentPlan: Sendable {
 
   /// Whether maps whose outputs meet are fitted together.
   private func fits(_ lengths: [[Int]]) -> Bool {
-    solution == .aligned && rule.fitSteps > 0 && !lengths.joined().isEmpty
+    solution == .aligned && rule.fits && !lengths.joined().isEmpty
   }
 
   /// The memory that streams, systems and merged weights take at most, beside the layers of the walk.

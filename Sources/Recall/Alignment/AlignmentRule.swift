@@ -37,7 +37,7 @@ public struct AlignmentRule: Sendable, Equatable {
   public var share = 0.9
   /// ρ, how firmly W is held at P, in units of the mean diagonal of what is fitted.
   public var ridge = 0.005
-  /// How often maps whose outputs meet are tried together after they are solved for; 0 leaves them as they are.
+  /// How often maps whose outputs meet are tried together, the first time as they were solved for: 0 and 1 leave them so.
   public var fitSteps = 24
   /// How every body of samples comes to count what it does.
   public var balance = Balance.learned
@@ -49,6 +49,9 @@ public struct AlignmentRule: Sendable, Equatable {
     /// All the same.
     case equal
   }
+
+  /// Whether maps whose outputs meet are fitted together.
+  var fits: Bool { fitSteps > 1 }
 
   /// The rule with its defaults.
   public init() {}

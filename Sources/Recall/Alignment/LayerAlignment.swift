@@ -141,6 +141,7 @@ final class LayerAlignment {
     }
     var alignments: [MapAlignment] = []
     for (stage, parts) in LayerAlignment.stages {
+      try checkStop()
       let tensors = try parts.map { try plan.tensor(named: Architecture.name(of: $0, block: block)) }
       let sources = try parts.map { part throws(DeviceError) in
         try weights.map { weights throws(DeviceError) in try weights(part) }
@@ -249,7 +250,7 @@ final class LayerAlignment {
   }
 
   /// Whether maps whose outputs meet are fitted together.
-  private var isFitting: Bool { solution == .aligned && rule.fitSteps > 0 && states.fittedTokens > 0 }
+  private var isFitting: Bool { solution == .aligned && rule.fits && states.fittedTokens > 0 }
 
   private func fitSamples(width: Int) throws(DeviceError) -> FitSamples {
     try FitSamples(tokens: states.fittedTokens, width: width, arithmetic())

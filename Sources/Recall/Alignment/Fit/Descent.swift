@@ -6,7 +6,7 @@ import Compute
 /// host; the vectors stay on the device in `float32`.
 struct Descent {
   /// Computes the function at a point, and its gradient there, both `float32` of one shape.
-  typealias Function = (_ point: Matrix, _ gradient: Matrix) throws(DeviceError) -> Double
+  typealias Function = (_ point: Matrix, _ gradient: Matrix) throws -> Double
 
   /// How many of the last steps say how the function curves.
   private static let remembered = 5
@@ -45,11 +45,11 @@ struct Descent {
   /// - Parameters:
   ///   - evaluations: How often the function may be computed.
   ///   - function: The function.
-  /// - Returns: The lowest point that was found, and the function at the start and there.
-  /// - Throws: `DeviceError`.
+  /// - Returns: The lowest point that was found, and the function there.
+  /// - Throws: `DeviceError`, and what the function throws.
   func minimise(
     evaluations: Int, _ function: Function
-  ) throws(DeviceError) -> (point: Matrix, first: Double, last: Double) {
+  ) throws -> (point: Matrix, last: Double) {
     var spare = try (0..<Descent.vectors).map { number throws(DeviceError) in
       try arithmetic.matrix(.vector(number), rows: rows, columns: columns)
     }
@@ -57,7 +57,6 @@ struct Descent {
     let direction = spare.removeLast()
     try arithmetic.clear(point)
     var value = try function(point, gradient)
-    let first = value
     var steps: [Step] = []
     var left = evaluations - 1
     while left > 0, value.isFinite, value > Descent.nothing {
@@ -92,7 +91,7 @@ struct Descent {
       value = lower
       if gain < Descent.negligible * value { break }
     }
-    return (point, first, value)
+    return (point, value)
   }
 
   /// The direction to step against: the gradient turned by what the last steps say of the curvature.

@@ -8,7 +8,7 @@ protocol FitObjective {
   /// - Parameters:
   ///   - rows: The rows of the first and the second map, `float32 [rows, in]`.
   ///   - gradient: Takes the gradient, shaped alike.
-  /// - Returns: The mean over samples, about 1 where nothing is right.
+  /// - Returns: A mean over the samples.
   /// - Throws: `DeviceError`.
   func evaluate(
     _ rows: (first: Matrix, second: Matrix), gradient: (first: Matrix, second: Matrix)

@@ -50,13 +50,10 @@ final class FitSamples {
     try arithmetic.matrix(.ownInputs, rows: tokens, columns: width).rows(batch.rows)
   }
 
-  /// A matrix with a row for every token, and the rows of a batch in it.
+  /// Scratch with a row for every token, by number.
   func wanted(_ number: Int, columns: Int) throws(DeviceError) -> Matrix {
     try arithmetic.matrix(.wanted(number), rows: tokens, columns: columns)
   }
-
-  /// The most tokens of a batch.
-  var largestBatch: Int { batches.map(\.rows.count).max() ?? 0 }
 
   /// Σ v over all tokens.
   var weight: Double { batches.reduce(0) { $0 + $1.weight * Double($1.rows.count) } }

@@ -18,6 +18,7 @@ struct MapPairFit {
   private let numbers: (first: Int, second: Int)
   private let evaluations: Int
   private let arithmetic: FitArithmetic
+  private let checkStop: () throws -> Void
 
   /// Prepares the fit of two maps that were solved for with their factors kept.
   ///
@@ -26,8 +27,13 @@ struct MapPairFit {
   ///   - numbers: Which two.
   ///   - evaluations: How often rows may be tried.
   ///   - arithmetic: Scratch.
-  init(_ system: MapSystem, _ numbers: (first: Int, second: Int), evaluations: Int, _ arithmetic: FitArithmetic) {
+  ///   - checkStop: Throws when the merge is to stop; asked before every trial.
+  init(
+    _ system: MapSystem, _ numbers: (first: Int, second: Int), evaluations: Int, _ arithmetic: FitArithmetic,
+    checkStop: @escaping () throws -> Void
+  ) {
     (self.system, self.numbers, self.evaluations, self.arithmetic) = (system, numbers, evaluations, arithmetic)
+    self.checkStop = checkStop
   }
 
   /// Some rows of one of the maps, with their part of all vectors of the fit.
@@ -48,10 +54,10 @@ struct MapPairFit {
   ///   - second: The rows of the second.
   ///   - objective: f.
   /// - Returns: f before and after; `nil` where there is nothing to fit.
-  /// - Throws: `DeviceError`.
+  /// - Throws: `DeviceError`, and what `checkStop` throws.
   func fit(
     _ first: Range<Int>, _ second: Range<Int>, to objective: some FitObjective
-  ) throws(DeviceError) -> (before: Double, after: Double)? {
+  ) throws -> (before: Double, after: Double)? {
     guard let one = system.solution(numbers.first), let other = system.solution(numbers.second) else { return nil }
     var parts = [
       Part(number: numbers.first, rows: first, solution: one, place: 0..<first.count),
@@ -67,7 +73,8 @@ struct MapPairFit {
     }
     var (before, last) = (Double.nan, Double.nan)
     let descent = Descent(rows: rows, columns: columns, arithmetic)
-    let found = try descent.minimise(evaluations: evaluations) { point, slope throws(DeviceError) in
+    let found = try descent.minimise(evaluations: evaluations) { point, slope in
+      try checkStop()
       for part in parts {
         let rows = try tried.rows(part.place)
         try step(part, point, scratch: gradient, into: rows)
@@ -84,6 +91,7 @@ struct MapPairFit {
       }
       return try last + arithmetic.product(point, point)
     }
+    guard before.isFinite else { return nil }
     for part in parts {
       let rows = try tried.rows(part.place)
       try step(part, found.point, scratch: gradient, into: rows)

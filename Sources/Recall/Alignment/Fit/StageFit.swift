@@ -37,10 +37,12 @@ struct StageFit {
     let heads = configuration.queryHeads / configuration.keyValueHeads
     let (queries, keys) = (heads * configuration.headDimension, configuration.headDimension)
     let units = min(configuration.intermediateSize, GateFit.unitsAtOnce)
-    let vectors = (Descent.vectors + 3) * max(queries + keys, 2 * units) * width
+    // Those of the descent, three of the rows, and zeros on their way.
+    let vectors = (Descent.vectors + 4) * max(queries + keys, 2 * units) * width
+    let factors = 2 * width * (width + CholeskyLimits.largestBlock)
     let ofTokens = tokens * (2 * width + max(queries, units) + keys + 2 * heads)
     let ofBatch = batch * (3 * max(queries, units) + 3 * keys + heads)
-    return (vectors + 2 * width * width + ofTokens + ofBatch) * ElementType.float32.byteCount
+    return (vectors + factors + ofTokens + ofBatch) * ElementType.float32.byteCount
   }
 
   /// The multiplications and additions of one trial of all maps of a block that are fitted: what they make of the samples, the
@@ -60,19 +62,18 @@ struct StageFit {
   ///   - evaluations: How often rows may be tried.
   ///   - arithmetic: Scratch.
   ///   - checkStop: Throws when the merge is to stop.
-  /// - Returns: How far the maps were off, the mean over their rows; `nil` where there was nothing to fit.
+  /// - Returns: How far the maps were off, the mean over what was fitted at a time; `nil` where there was nothing to fit.
   /// - Throws: `DeviceError`, and what `checkStop` throws.
   func run(
     _ system: MapSystem, _ samples: FitSamples, _ states: AlignedStates, evaluations: Int,
-    _ arithmetic: FitArithmetic, checkStop: () throws -> Void
+    _ arithmetic: FitArithmetic, checkStop: @escaping () throws -> Void
   ) throws -> MapAlignment.Fit? {
-    let fit = MapPairFit(system, (0, 1), evaluations: evaluations, arithmetic)
+    let fit = MapPairFit(system, (0, 1), evaluations: evaluations, arithmetic, checkStop: checkStop)
     var found: [(before: Double, after: Double)] = []
     switch kind {
     case .patterns:
       let shape = states.configuration.attention(block: block)
       for head in 0..<shape.keyValueHeads {
-        try checkStop()
         let rows = PatternFit.rows(ofKeyHead: head, shape)
         let objective = try PatternFit(
           keyHead: head, samples, experts: experts, merged: merged, geometry: states.geometry, shape: shape, arithmetic)
@@ -81,7 +82,6 @@ struct StageFit {
     case .gates:
       let units = system.maps[0].outputs
       for first in stride(from: 0, to: units, by: GateFit.unitsAtOnce) {
-        try checkStop()
         let rows = first..<min(first + GateFit.unitsAtOnce, units)
         let objective = try GateFit(
           units: rows, samples, experts: experts, merged: merged, activation: states.configuration.activation,
