@@ -17,7 +17,7 @@ TASKS = ["sentiment", "extractive-qa", "translation", "reading-choice", "medical
 TYPICAL = "20"
 # By name: the method, and options that go with the base. Where a scale has to be chosen, several are tried.
 CHANGES = {
-    **{f"task-arithmetic, scale {scale}": ["task-arithmetic", "--scale", scale] for scale in ["0.4", "0.5", "0.6"]},
+    **{f"task-arithmetic, scale {scale}": ["task-arithmetic", "--scale", scale] for scale in ["0.4", "0.5", "0.6", "0.8", "1"]},
     **{f"ties, density 0.3, scale {scale}": ["ties", "--density", "0.3", "--scale", scale] for scale in ["1", "2"]},
     "dare-ties, density 0.5, scale 0.5": ["dare-ties", "--density", "0.5", "--scale", "0.5"],
     "dare-linear, density 0.5, scale 0.5": ["dare-linear", "--density", "0.5", "--scale", "0.5"],
@@ -65,7 +65,10 @@ class Comparison:
         yield "recall, scale 2", self.merged(*anchored, "--base", self.base, "--scale", "2")
         for name, options in CHANGES.items():
             yield name, self.merged("--method", *options, "--base", self.base, *models)
+        yield "lm-cocktail", self.merged("--method", "lm-cocktail", *models, "--samples", self.examples())
         yield "regmean", self.merged("--method", "regmean", *models, *samples)
+        yield "regmean, one by one", self.one_by_one(["--method", "regmean"])
+        yield "recall, one by one", self.one_by_one_anchored()
         aligned = ["--method", "recall-align", "--base", self.base]
         yield "recall-align, balance equal", self.merged(*aligned, *models, *samples, "--balance", "equal")
         yield "recall-align", self.merged(*aligned, *models, *samples)
@@ -81,6 +84,24 @@ class Comparison:
                 *self.samples_of(task), "--output", output, "--overwrite")
             merged, samples = output, []
         return self.score(merged)
+
+    def one_by_one_anchored(self) -> list[float]:
+        """As the paper has it: every expert in its turn is the anchor, and brings the samples that both are compared on."""
+        merged = self.experts[0]
+        for task in range(1, len(TASKS)):
+            output = str(self.output / f"arrival-{task}")
+            self.run(
+                "merge", "--typical", TYPICAL, "--model", merged, "--anchor", self.experts[task], "--samples",
+                self.pool(task), "--output", output, "--overwrite")
+            merged = output
+        return self.score(merged)
+
+    def examples(self) -> str:
+        """As many lines of every task as the other methods get samples, in one file."""
+        lines = [line for task in range(len(TASKS)) for line in Path(self.pool(task)).open().readlines()[: int(TYPICAL)]]
+        path = self.output / "examples.jsonl"
+        path.write_text("".join(lines), encoding="utf-8")
+        return str(path)
 
     def pool(self, task: int) -> str:
         return str(self.family / f"data/{TASKS[task]}.train.jsonl")
