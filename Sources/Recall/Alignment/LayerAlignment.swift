@@ -35,6 +35,7 @@ final class LayerAlignment {
   private var embeddingCoefficients: [Float] = []
   private var lostTokens: [Double]
   private let workspace: AlignmentWorkspace
+  private let arithmetic: FitArithmetic
   private let configuration: ModelConfiguration
   private let backend: any ComputeBackend
 
@@ -69,6 +70,7 @@ final class LayerAlignment {
     lostTokens = [Double](repeating: 0, count: groups.count)
     configuration = inputs.reference.configuration
     workspace = AlignmentWorkspace(on: backend)
+    arithmetic = try FitArithmetic(workspace, on: backend)
     let fold: Int? = if case .rehearsal(let fold, _) = purpose { fold } else { nil }
     states = try AlignedStates(
       groups, fold: fold, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
@@ -222,14 +224,14 @@ final class LayerAlignment {
     let pair = fit != nil && known.prefix(2).contains { $0 == nil } ? 0..<2 : 0..<0
     let isAwaited = known.indices.map { known[$0] == nil || pair.contains($0) }
     let system = MapSystem(maps, rule: rule, balance: changeWeights, workspace: workspace, on: backend)
-    let fitted = pair.isEmpty ? nil : try fitSamples(width: maps[0].inputs)
+    let fitted = pair.isEmpty ? nil : FitSamples(tokens: states.fittedTokens, width: maps[0].inputs, arithmetic)
     if isAwaited.contains(true) { try gather(inputs, into: system, fitted) }
     var alignments = try maps.indices.map { number in
       isAwaited[number] ? try system.solve(number, keepsFactor: pair.contains(number)) : known[number]?.alignment
     }
     if let fit, let fitted {
       let found = try fit.run(
-        system, fitted, states, evaluations: rule.fitSteps, arithmetic(), checkStop: checkStop)
+        system, fitted, states, evaluations: rule.fitSteps, arithmetic, checkStop: checkStop)
       for number in pair { alignments[number]?.fit = found }
     }
     return try maps.indices.map { number in
@@ -251,12 +253,6 @@ final class LayerAlignment {
 
   /// Whether maps whose outputs meet are fitted together.
   private var isFitting: Bool { solution == .aligned && rule.fits && states.fittedTokens > 0 }
-
-  private func fitSamples(width: Int) throws(DeviceError) -> FitSamples {
-    try FitSamples(tokens: states.fittedTokens, width: width, arithmetic())
-  }
-
-  private func arithmetic() throws(DeviceError) -> FitArithmetic { try FitArithmetic(workspace, on: backend) }
 
   /// Takes all samples into a system.
   private func gather(

@@ -59,7 +59,7 @@ final class MapSystem {
   func add(_ given: AlignedStates.MapInputs, of expert: Int, weight: Float) throws(DeviceError) {
     let (inputs, ownInputs) = (given.merged, given.own)
     let share: Float = hasSamples ? 1 : 0
-    let gram = try workspace.matrix(.gram, rows: width, columns: width)
+    let gram = try self.gram()
     try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
     let deviation = try workspace.matrix(.deviation, rows: inputs.rows, columns: width)
     try backend.weightedSum([ownInputs, inputs], weights: [1, -1], into: deviation, nonFinite: counts(3))
@@ -100,7 +100,7 @@ final class MapSystem {
   /// `W_i − P` to every right side, both times a weight.
   func addGathered(of expert: Int, weight: Float, diagonal share: Float) throws(DeviceError) {
     let form = try workspace.matrix(.factor, rows: width, columns: width)
-    let gram = try workspace.matrix(.gram, rows: width, columns: width)
+    let gram = try self.gram()
     let diagonal = try diagonal(of: form)
     try backend.weightedSum([diagonal], weights: [share], into: diagonal, nonFinite: counts(2))
     try backend.add(diagonal, toDiagonalOf: form)
@@ -133,7 +133,7 @@ final class MapSystem {
     // Sums over samples wait for their mean diagonal; what is added first brings them to scale.
     var share = 0.0
     if hasSamples {
-      let gram = try workspace.matrix(.gram, rows: width, columns: width)
+      let gram = try self.gram()
       let mean = try meanDiagonal(of: gram)
       share = mean > 0 ? rule.share / mean : 0
       // The next map needs the sum as it is.
