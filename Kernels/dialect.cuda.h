@@ -1,6 +1,9 @@
 // The words of the kernels in CUDA C++, as NVRTC compiles it without headers. Needs --fmad=false: a product and a sum are
 // rounded each, unless a kernel writes fma.
 
+// A quotient is the nearest float: NVRTC divides so unless it is told otherwise.
+#define QUOTIENTS_ARE_ROUNDED
+
 typedef unsigned char uchar;
 typedef unsigned short ushort;
 typedef unsigned int uint;
@@ -10,6 +13,8 @@ typedef unsigned long long ulong;
 #define FUNCTION static __device__ __forceinline__
 #define GLOBAL
 #define LOCAL __shared__
+// Local memory that is read four floats at a time.
+#define LOCAL_FOURS __shared__ __align__(16)
 // The address space of what a pointer to local memory points to.
 #define LOCAL_SPACE
 #define CONSTANT __constant__
@@ -30,3 +35,8 @@ typedef unsigned long long ulong;
 FUNCTION uint bitsOfFloat(float value) { return __float_as_uint(value); }
 FUNCTION float floatOfBits(uint bits) { return __uint_as_float(bits); }
 FUNCTION uint leadingZeros(uint bits) { return __clz((int)bits); }
+
+// Writes 16 bytes at once, which the compiler splits when it is left to itself.
+FUNCTION void storeFour(GLOBAL void *place, uint x, uint y, uint z, uint w) {
+  __stcs((uint4 *)place, make_uint4(x, y, z, w));
+}

@@ -7,6 +7,8 @@
 #define FUNCTION static inline
 #define GLOBAL __global
 #define LOCAL __local
+// Local memory that is read four floats at a time.
+#define LOCAL_FOURS __local __attribute__((aligned(16)))
 // The address space of what a pointer to local memory points to.
 #define LOCAL_SPACE __local
 #define CONSTANT __constant
@@ -27,3 +29,8 @@
 FUNCTION uint bitsOfFloat(float value) { return as_uint(value); }
 FUNCTION float floatOfBits(uint bits) { return as_float(bits); }
 FUNCTION uint leadingZeros(uint bits) { return clz(bits); }
+
+// Writes 16 bytes at once.
+FUNCTION void storeFour(GLOBAL void *place, uint x, uint y, uint z, uint w) {
+  *(GLOBAL uint4 *)place = (uint4)(x, y, z, w);
+}

@@ -41,8 +41,12 @@ FUNCTION float pairValue(Pair x) { return isFinite(x.high) ? x.high + x.low : x.
 
 // x / y: OpenCL grants a quotient 2.5 units in the last place, a correction by what is left makes that one.
 FUNCTION float quotient(float x, float y) {
+#ifdef QUOTIENTS_ARE_ROUNDED
+  return x / y;
+#else
   float result = x / y;
   return isFinite(result) && isFinite(y) ? result + fma(-result, y, x) / y : result;
+#endif
 }
 
 // 1 / sqrt(x), corrected likewise by a step of Newton's.

@@ -6,7 +6,7 @@ KERNEL attentionNormalisers(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const int, starts), MATRIX(float, out),
     ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal, uint window,
     float softCap) {
-  LOCAL float staged[STAGED_FLOATS];
+  LOCAL_FOURS float staged[STAGED_FLOATS];
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
   ulong queryWidth = queryHeads * dimension;
@@ -31,7 +31,7 @@ KERNEL attentionNormalisers(
     UNROLL for (int query = 0; query < 4; query++) {
       uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-        uint other = key + lane + place * LANES;
+        uint other = key + OTHER(place);
         if (other >= span.end || !isSeen(ofText, other, causal, window)) continue;
         float score = scoreOf(scores[query][place], scale, softCap);
         // One of both exponentials is 1.
@@ -72,8 +72,8 @@ KERNEL attentionGradient(
     MATRIX(const float, wantedRows), MATRIX(const float, wantedOthers), MATRIX(const float, wantedNormalisers),
     MATRIX(const int, starts), MATRIX(float, divergences), MATRIX(float, out), uint ofKeys, ulong rowTiles,
     ulong rowHeads, ulong otherHeads, ulong dimension, float scale, uint causal, uint window, float softCap) {
-  LOCAL float staged[STAGED_FLOATS];
-  LOCAL float weights[TILE_FLOATS];
+  LOCAL_FOURS float staged[STAGED_FLOATS];
+  LOCAL_FOURS float weights[TILE_FLOATS];
   Tile tile = tileOfGroup(ELEMENTS(starts), rowTiles, rowHeads);
   if (tile.rowCount == 0) return;
   ulong rowWidth = rowHeads * dimension;
@@ -105,16 +105,16 @@ KERNEL attentionGradient(
       // An item's own numbers wait there for its weights, so that the registers are free.
       UNROLL for (int query = 0; query < 4; query++)
         UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++)
-          weights[(row + query) * (OTHERS + 1) + lane + place * LANES] = products[query][place];
+          weights[(row + query) * STRIDE + OTHER(place)] = products[query][place];
       multiplyHeads(
           products, staged, ELEMENTS(wantedRows), rowOffset, rowWidth, tile.rowCount, ELEMENTS(wantedOthers),
           otherOffset, otherWidth, otherCount, dimension);
 
       UNROLL for (int query = 0; query < 4; query++) {
         UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-          LOCAL_SPACE float *numbers = weights + (row + query) * (OTHERS + 1) + lane + place * LANES;
+          LOCAL_SPACE float *numbers = weights + (row + query) * STRIDE + OTHER(place);
           uint ofRow = tile.firstRow + row + query;
-          uint ofOther = other + lane + place * LANES;
+          uint ofOther = other + OTHER(place);
           uint seeing = ofKeys ? ofOther : ofRow;
           bool counts = row + query < tile.rowCount && ofOther < span.end &&
               isSeen(seeing, ofKeys ? ofRow : ofOther, causal, window);
@@ -141,7 +141,7 @@ KERNEL attentionGradient(
   UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= tile.rowCount) continue;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
-      ulong place = lane + column * LANES;
+      ulong place = COLUMN(column);
       if (place < dimension) ELEMENTS(out)[rowOffset + (row + query) * rowWidth + place] = result[query][column];
     }
   }

@@ -1,15 +1,22 @@
 // What the kernels of attention share. A group takes a tile of QUERIES tokens of a text and one head, its rows, and walks
-// over the tokens that they meet, the others, OTHERS at a time. An item has 4 rows and every LANES-th other and column of a
-// head; COLUMNS is the number of its columns.
+// over the tokens that they meet, the others, OTHERS at a time. An item has 4 rows and, next to each other, one LANES-th of
+// the others; of the columns of a head it has four next to each other in every 4 * LANES. COLUMNS is the number of its
+// columns. FOURS says that all heads start at multiples of 16 bytes and their length is one of four elements.
 
 #define LANES 16
 #define OTHERS QUERIES
 #define OTHERS_OF_ITEM (OTHERS / LANES)
 
+// The numbers of an item's others in their tile, and of its columns in their head.
+#define OTHER(PLACE) (ITEM % LANES * OTHERS_OF_ITEM + (PLACE))
+#define COLUMN(PLACE) ((PLACE) / 4 * (4 * LANES) + ITEM % LANES * 4 + (PLACE) % 4)
+
+// The floats between columns of a staged slice and between rows of weights: four at a time lie aligned.
+#define STRIDE (QUERIES + 4)
 // The floats of local memory for two staged slices; where none is staged, for up to two numbers per row and lane.
-#define STAGED_FLOATS (2 * SLICE * (QUERIES + 1))
+#define STAGED_FLOATS (2 * SLICE * STRIDE)
 // The floats of local memory for a number per row and other.
-#define TILE_FLOATS (QUERIES * (OTHERS + 1))
+#define TILE_FLOATS (QUERIES * STRIDE)
 
 #define MINUS_INFINITY floatOfBits(0xff800000)
 
@@ -60,29 +67,70 @@ FUNCTION bool isSeen(uint query, uint key, uint causal, uint window) {
   return key > query ? !causal : window == 0 || query - key < window;
 }
 
+// Four elements of a row from a column on; zeros from the end of the row on.
+FUNCTION void readFour(float four[4], GLOBAL const float *row, ulong column, ulong end) {
+#if FOURS
+  float4 values = {0.0f, 0.0f, 0.0f, 0.0f};
+  if (column < end) values = *(GLOBAL const float4 *)(row + column);
+  four[0] = values.x;
+  four[1] = values.y;
+  four[2] = values.z;
+  four[3] = values.w;
+#else
+  UNROLL for (int place = 0; place < 4; place++) four[place] = column + place < end ? row[column + place] : 0.0f;
+#endif
+}
+
+FUNCTION void readFourStaged(float four[4], LOCAL_SPACE const float *numbers) {
+  float4 values = *(LOCAL_SPACE const float4 *)numbers;
+  four[0] = values.x;
+  four[1] = values.y;
+  four[2] = values.z;
+  four[3] = values.w;
+}
+
 // The products of an item's rows and others: heads that start at the given elements, a token every `rowWidth` or
-// `otherWidth` elements.
+// `otherWidth` elements. Every item brings four columns of one row and of one other to a slice; those of the next slice
+// are on their way while one is multiplied.
 FUNCTION void multiplyHeads(
     float products[4][OTHERS_OF_ITEM], LOCAL_SPACE float *staged, GLOBAL const float *rows, ulong firstRow,
     ulong rowWidth, uint rowCount, GLOBAL const float *others, ulong firstOther, ulong otherWidth, uint otherCount,
     ulong dimension) {
   LOCAL_SPACE float *left = staged;
-  LOCAL_SPACE float *right = staged + SLICE * (QUERIES + 1);
+  LOCAL_SPACE float *right = staged + SLICE * STRIDE;
   uint row = ITEM / LANES * 4;
-  uint lane = ITEM % LANES;
+  uint brought = ITEM / (SLICE / 4);
+  uint column = ITEM % (SLICE / 4) * 4;
+  GLOBAL const float *fromRow = rows + firstRow + brought * rowWidth;
+  GLOBAL const float *fromOther = others + firstOther + brought * otherWidth;
+  ulong endOfRow = brought < rowCount ? dimension : 0;
+  ulong endOfOther = brought < otherCount ? dimension : 0;
   UNROLL for (int query = 0; query < 4; query++)
     UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) products[query][place] = 0.0f;
+
+  float nextOfRow[4], nextOfOther[4];
+  readFour(nextOfRow, fromRow, column, endOfRow);
+  readFour(nextOfOther, fromOther, column, endOfOther);
   for (ulong start = 0; start < dimension; start += SLICE) {
     BARRIER();
-    stage(left, QUERIES, rows, FLOAT32, firstRow + start, rowWidth, rowCount, dimension - start);
-    stage(right, OTHERS, others, FLOAT32, firstOther + start, otherWidth, otherCount, dimension - start);
+    UNROLL for (int place = 0; place < 4; place++) {
+      left[(column + place) * STRIDE + brought] = nextOfRow[place];
+      right[(column + place) * STRIDE + brought] = nextOfOther[place];
+    }
     BARRIER();
-    for (uint index = 0; index < SLICE; index++) {
-      UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-        float ofOther = right[index * (OTHERS + 1) + lane + place * LANES];
-        UNROLL for (int query = 0; query < 4; query++)
-          products[query][place] = fma(left[index * (QUERIES + 1) + row + query], ofOther, products[query][place]);
-      }
+    readFour(nextOfRow, fromRow, start + SLICE + column, endOfRow);
+    readFour(nextOfOther, fromOther, start + SLICE + column, endOfOther);
+    UNROLL for (int index = 0; index < SLICE; index++) {
+      float ofRows[4], ofOthers[OTHERS_OF_ITEM];
+      readFourStaged(ofRows, left + index * STRIDE + row);
+#if QUERIES == 64
+      readFourStaged(ofOthers, right + index * STRIDE + OTHER(0));
+#else
+      ofOthers[0] = right[index * STRIDE + OTHER(0)];
+#endif
+      UNROLL for (int query = 0; query < 4; query++)
+        UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++)
+          products[query][place] = fma(ofRows[query], ofOthers[place], products[query][place]);
     }
   }
 }
@@ -107,15 +155,18 @@ FUNCTION void addWeighted(
     float result[4][COLUMNS], LOCAL_SPACE const float *weights, GLOBAL const float *others, ulong otherWidth,
     uint otherCount, ulong dimension) {
   uint row = ITEM / LANES * 4;
-  uint lane = ITEM % LANES;
-  for (uint other = 0; other < otherCount; other++) {
-    float ofRow[4];
-    UNROLL for (int query = 0; query < 4; query++) ofRow[query] = weights[(row + query) * (OTHERS + 1) + other];
-    UNROLL for (int column = 0; column < COLUMNS; column++) {
-      ulong place = lane + column * LANES;
-      float ofColumn = place < dimension ? others[other * otherWidth + place] : 0.0f;
-      UNROLL for (int query = 0; query < 4; query++)
-        result[query][column] = fma(ofRow[query], ofColumn, result[query][column]);
+  for (uint first = 0; first < otherCount; first += 4) {
+    float ofRows[4][4];
+    UNROLL for (int query = 0; query < 4; query++) readFourStaged(ofRows[query], weights + (row + query) * STRIDE + first);
+    UNROLL for (int other = 0; other < 4; other++) {
+      ulong end = first + other < otherCount ? dimension : 0;
+      UNROLL for (int column = 0; column < COLUMNS; column += 4) {
+        float ofColumns[4];
+        readFour(ofColumns, others + (first + other) * otherWidth, COLUMN(column), end);
+        UNROLL for (int place = 0; place < 4; place++)
+          UNROLL for (int query = 0; query < 4; query++)
+            result[query][column + place] = fma(ofRows[query][other], ofColumns[place], result[query][column + place]);
+      }
     }
   }
 }
@@ -130,16 +181,21 @@ FUNCTION void showLanes(LOCAL_SPACE float *exchange, const float values[4]) {
 // The sum of what the lanes showed for a row.
 FUNCTION float sumOfLanes(LOCAL_SPACE const float *exchange, uint row) {
   float total = 0.0f;
-  UNROLL for (int other = 0; other < LANES; other++) total += exchange[row * LANES + other];
+  UNROLL for (int lane = 0; lane < LANES; lane += 4) {
+    float shown[4];
+    readFourStaged(shown, exchange + row * LANES + lane);
+    UNROLL for (int place = 0; place < 4; place++) total += shown[place];
+  }
   return total;
 }
 
 // The largest of what the lanes showed for a row.
 FUNCTION float largestOfLanes(LOCAL_SPACE const float *exchange, uint row) {
   float largest = MINUS_INFINITY;
-  UNROLL for (int other = 0; other < LANES; other++) {
-    float candidate = exchange[row * LANES + other];
-    largest = candidate > largest ? candidate : largest;
+  UNROLL for (int lane = 0; lane < LANES; lane += 4) {
+    float shown[4];
+    readFourStaged(shown, exchange + row * LANES + lane);
+    UNROLL for (int place = 0; place < 4; place++) largest = shown[place] > largest ? shown[place] : largest;
   }
   return largest;
 }

@@ -7,8 +7,8 @@ KERNEL attention(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const float, values), MATRIX(const int, starts),
     MATRIX(float, out), ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
     uint window, float softCap) {
-  LOCAL float staged[STAGED_FLOATS];
-  LOCAL float weights[TILE_FLOATS];
+  LOCAL_FOURS float staged[STAGED_FLOATS];
+  LOCAL_FOURS float weights[TILE_FLOATS];
   // One number per query and lane, where no slice is staged.
   LOCAL_SPACE float *exchange = staged;
 
@@ -20,7 +20,6 @@ KERNEL attention(
   ulong keyOffset = tile.firstToken * keyWidth + tile.head / (queryHeads / keyHeads) * dimension;
 
   uint row = ITEM / LANES * 4;
-  uint lane = ITEM % LANES;
   float largest[4], sum[4], result[4][COLUMNS];
   UNROLL for (int query = 0; query < 4; query++) {
     largest[query] = MINUS_INFINITY;
@@ -41,7 +40,7 @@ KERNEL attention(
       highest[query] = largest[query];
       uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
-        uint other = key + lane + place * LANES;
+        uint other = key + OTHER(place);
         bool counts = other < span.end && isSeen(ofText, other, causal, window);
         scores[query][place] = counts ? scoreOf(scores[query][place], scale, softCap) : MINUS_INFINITY;
         highest[query] = scores[query][place] > highest[query] ? scores[query][place] : highest[query];
@@ -61,7 +60,7 @@ KERNEL attention(
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
         float weight = exponential(scores[query][place] - origin);
         sum[query] += weight;
-        weights[(row + query) * (OTHERS + 1) + lane + place * LANES] = weight;
+        weights[(row + query) * STRIDE + OTHER(place)] = weight;
       }
     }
     BARRIER();
@@ -75,7 +74,7 @@ KERNEL attention(
     if (row + query >= tile.rowCount) continue;
     float total = sumOfLanes(exchange, row + query);
     UNROLL for (int column = 0; column < COLUMNS; column++) {
-      ulong place = lane + column * LANES;
+      ulong place = COLUMN(column);
       if (place < dimension) {
         ELEMENTS(out)[queryOffset + (row + query) * queryWidth + place] = quotient(result[query][column], total);
       }

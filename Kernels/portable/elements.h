@@ -157,19 +157,14 @@ FUNCTION void writeEight(GLOBAL void *destination, uint format, ulong index, con
     for (int place = 0; place < 8; place++) setElement(destination, FLOAT64, index + place, values[place]);
   } else if (format == FLOAT32) {
     for (int part = 0; part < 2; part++) {
-      float4 four;
-      four.x = values[4 * part];
-      four.y = values[4 * part + 1];
-      four.z = values[4 * part + 2];
-      four.w = values[4 * part + 3];
-      *(GLOBAL float4 *)((GLOBAL float *)destination + index + 4 * part) = four;
+      const float *four = values + 4 * part;
+      storeFour(
+          (GLOBAL float *)destination + index + 4 * part, bitsOfFloat(four[0]), bitsOfFloat(four[1]),
+          bitsOfFloat(four[2]), bitsOfFloat(four[3]));
     }
   } else {
-    uint4 words;
-    words.x = wordOfTwo(format, values);
-    words.y = wordOfTwo(format, values + 2);
-    words.z = wordOfTwo(format, values + 4);
-    words.w = wordOfTwo(format, values + 6);
-    *(GLOBAL uint4 *)((GLOBAL ushort *)destination + index) = words;
+    storeFour(
+        (GLOBAL ushort *)destination + index, wordOfTwo(format, values), wordOfTwo(format, values + 2),
+        wordOfTwo(format, values + 4), wordOfTwo(format, values + 6));
   }
 }

@@ -13,6 +13,7 @@ double fma(double, double, double), sqrt(double), exp(double), fabs(double);
 #define __constant__ static const
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
+#define __align__(bytes) __attribute__((aligned(bytes)))
 // A section of its own, so that the emulator finds the variables and poisons them before each block.
 #define __shared__ static __attribute__((section("emulated_shared"), used))
 

@@ -13,7 +13,7 @@ extension KernelBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.attention(
       queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
-    let launch = try attentionLaunch(shape, sequences, operation: "attention")
+    let launch = try attentionLaunch(shape, sequences, of: [queries, keys, values], operation: "attention")
     try self.launch(
       "attention", of: "attention", launch.constants, operation: "attention",
       groups: sequences.count * launch.tiles * shape.queryHeads,
@@ -32,7 +32,7 @@ extension KernelBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.attentionNormalisers(
       queries: queries, keys: keys, sequences: sequences, shape: shape, into: out)
-    let launch = try attentionLaunch(shape, sequences, operation: "attentionNormalisers")
+    let launch = try attentionLaunch(shape, sequences, of: [queries, keys], operation: "attentionNormalisers")
     try self.launch(
       "attentionNormalisers", of: "attention-divergence", launch.constants, operation: "attentionNormalisers",
       groups: sequences.count * launch.tiles * shape.queryHeads,
@@ -56,7 +56,8 @@ extension KernelBackend {
       queries: queries, keys: keys, normalisers: normalisers, wantedQueries: wantedQueries, wantedKeys: wantedKeys,
       wantedNormalisers: wantedNormalisers, sequences: sequences, shape: shape, divergences: divergences,
       queryGradient: queryGradient, keyGradient: keyGradient)
-    let launch = try attentionLaunch(shape, sequences, operation: "attentionDivergence")
+    let launch = try attentionLaunch(
+      shape, sequences, of: [queries, keys, wantedQueries, wantedKeys], operation: "attentionDivergence")
     let (ofQueries, ofKeys) = (
       GradientRows(queries, wantedQueries, shape.queryHeads), GradientRows(keys, wantedKeys, shape.keyValueHeads)
     )
@@ -76,7 +77,7 @@ extension KernelBackend {
 
   /// What the launches of attention have in common.
   private func attentionLaunch(
-    _ shape: AttentionShape, _ sequences: PackedSequences, operation: String
+    _ shape: AttentionShape, _ sequences: PackedSequences, of states: [Matrix], operation: String
   ) throws(DeviceError) -> AttentionLaunch {
     guard shape.headDimension <= Self.longestHead else {
       throw DeviceError(
@@ -87,9 +88,11 @@ extension KernelBackend {
     // do not try to save registers.
     var columns = 4
     while columns * 16 < shape.headDimension { columns *= 2 }
+    let liesInFours = shape.headDimension % 4 == 0 && states.allSatisfy { $0.elementOffset % 4 == 0 }
     let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
     return AttentionLaunch(
-      constants: ["QUERIES": sizes.queries, "COLUMNS": columns], tiles: LaunchSizes.parts(of: longest, sizes.queries),
+      constants: ["QUERIES": sizes.queries, "COLUMNS": columns, "FOURS": liesInFours ? 1 : 0],
+      tiles: LaunchSizes.parts(of: longest, sizes.queries),
       scores: [
         .count(shape.headDimension), .float(shape.scale), .flag(shape.causal),
         .uint32(UInt32(clamping: shape.window ?? 0)), .float(shape.softCap ?? 0),

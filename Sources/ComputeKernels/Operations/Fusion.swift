@@ -16,9 +16,9 @@ extension KernelBackend {
     _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
   ) throws(DeviceError) {
     try ArgumentChecks.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)
-    let types = Set(inputs.map(\.elementType))
+    let types = Set((inputs + [out]).map(\.elementType))
     let mixed = 4
-    let format = types.count == 1 ? inputs[0].elementType.kernelFormat : mixed
+    let format = types.count == 1 ? out.elementType.kernelFormat : mixed
     var arguments: [KernelArgument] = [
       .matrix(out), .format(of: out), .matrix(nonFinite), .count(inEights(out.count, of: inputs + [out])),
       .count(out.count),
