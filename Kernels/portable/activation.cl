@@ -69,9 +69,11 @@ KERNEL activate(uint activation, MATRIX(const float, x), MATRIX(float, out), ulo
 
 // out = activation(gate) * up
 KERNEL gatedActivation(
-    uint activation, MATRIX(const float, gate), MATRIX(const float, up), MATRIX(float, out), ulong count) {
+    uint activation, MATRIX(const float, gate), MATRIX(const float, up), MATRIX(void, out), uint outFormat,
+    ulong count) {
   for (ulong index = FIRST_ELEMENT; index < count; index += ELEMENT_STRIDE) {
-    ELEMENTS(out)[index] = activated(activation, ELEMENTS(gate)[index]) * ELEMENTS(up)[index];
+    float result = activated(activation, ELEMENTS(gate)[index]) * ELEMENTS(up)[index];
+    setElement(outMemory, outFormat, outStart + index, result);
   }
 }
 

@@ -5,7 +5,7 @@
 // Gimelshein 2018).
 KERNEL attention(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const float, values), MATRIX(const int, starts),
-    MATRIX(float, out), ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
+    MATRIX(void, out), uint outFormat, ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
     uint window, float softCap) {
   LOCAL_FOURS float staged[STAGED_FLOATS];
   LOCAL_FOURS float weights[TILE_FLOATS];
@@ -73,11 +73,10 @@ KERNEL attention(
   UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= tile.rowCount) continue;
     float total = sumOfLanes(exchange, row + query);
+    ulong outRow = outStart + queryOffset + (row + query) * queryWidth;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
       ulong place = COLUMN(column);
-      if (place < dimension) {
-        ELEMENTS(out)[queryOffset + (row + query) * queryWidth + place] = quotient(result[query][column], total);
-      }
+      if (place < dimension) setElement(outMemory, outFormat, outRow + place, quotient(result[query][column], total));
     }
   }
 }

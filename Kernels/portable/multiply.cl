@@ -1,13 +1,13 @@
-// out = a * weights^T + bias: a [rows, depth], weights [columns, depth], out [rows, columns].
+// out = a * weights^T + bias, added to out where `adds`: a [rows, depth], weights [columns, depth], out [rows, columns].
 //
 // A group computes a square of TILE x TILE results, an item 4 x 4 of them: rows next to each other, columns TILE / 4
-// apart, so that neighbours write neighbours. WEIGHT_FORMAT is the format of the weights.
+// apart, so that neighbours write neighbours. WEIGHT_FORMAT is the format of the weights, ACTIVATION_FORMAT that of a.
 
 #define LANES (TILE / 4)
 
 KERNEL multiply(
-    MATRIX(const float, a), MATRIX(const void, weights), MATRIX(const void, bias), uint biasFormat, uint hasBias,
-    MATRIX(float, out), ulong rows, ulong depth, ulong columns) {
+    MATRIX(const void, a), MATRIX(const void, weights), MATRIX(const void, bias), uint biasFormat, uint hasBias,
+    MATRIX(float, out), uint adds, ulong rows, ulong depth, ulong columns) {
   LOCAL float left[SLICE * (TILE + 1)];
   LOCAL float right[SLICE * (TILE + 1)];
   ulong tilesAcross = (columns + TILE - 1) / TILE;
@@ -21,7 +21,7 @@ KERNEL multiply(
 
   for (ulong start = 0; start < depth; start += SLICE) {
     BARRIER();
-    stage(left, TILE, aMemory, FLOAT32, aStart + firstRow * depth + start, depth, rows - firstRow, depth - start);
+    stage(left, TILE, aMemory, ACTIVATION_FORMAT, aStart + firstRow * depth + start, depth, rows - firstRow, depth - start);
     stage(
         right, TILE, weightsMemory, WEIGHT_FORMAT, weightsStart + firstColumn * depth + start, depth,
         columns - firstColumn, depth - start);
@@ -36,7 +36,9 @@ KERNEL multiply(
     float offset = hasBias ? element(biasMemory, biasFormat, biasStart + place) : 0.0f;
     for (int row = 0; row < 4; row++) {
       if (firstRow + itemRow + row < rows) {
-        results[(firstRow + itemRow + row) * columns + place] = sums[row][column] + offset;
+        GLOBAL float *result = results + (firstRow + itemRow + row) * columns + place;
+        float product = sums[row][column] + offset;
+        *result = adds ? *result + product : product;
       }
     }
   }

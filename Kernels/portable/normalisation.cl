@@ -2,11 +2,10 @@
 
 // out = x / sqrt(mean(x^2) + epsilon) * gain
 KERNEL rmsNorm(
-    MATRIX(const float, x), MATRIX(const void, gain), uint gainFormat, MATRIX(float, out), ulong width,
+    MATRIX(const float, x), MATRIX(const void, gain), uint gainFormat, MATRIX(void, out), uint outFormat, ulong width,
     float epsilon) {
   LOCAL Pair parts[GROUP_SIZE];
   GLOBAL const float *values = ELEMENTS(x) + GROUP * width;
-  GLOBAL float *results = ELEMENTS(out) + GROUP * width;
   Pair squares = pair(0.0f, 0.0f);
   for (ulong column = ITEM; column < width; column += GROUP_SIZE) {
     squares = addPairs(squares, exactProduct(values[column], values[column]));
@@ -14,7 +13,8 @@ KERNEL rmsNorm(
   squares = groupSum(squares, parts);
   float scale = inverseRoot(quotient(pairValue(squares), (float)width) + epsilon);
   for (ulong column = ITEM; column < width; column += GROUP_SIZE) {
-    results[column] = values[column] * scale * element(gainMemory, gainFormat, gainStart + column);
+    float result = values[column] * scale * element(gainMemory, gainFormat, gainStart + column);
+    setElement(outMemory, outFormat, outStart + GROUP * width + column, result);
   }
 }
 

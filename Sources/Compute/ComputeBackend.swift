@@ -43,15 +43,22 @@ public protocol ComputeBackend: AnyObject {
 
   /// `states[t] = table[tokens[t]]`: tokens `int32 [tokens, 1]`, table `[vocabulary, d]`, states `float32 [tokens, d]`.
   func embeddingLookup(tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError)
-  /// `out = x / sqrt(mean(x²) + epsilon) · gain` by row: x and out `float32 [rows, d]` (may be the same), gain `[1, d]`.
+  /// `out = x / sqrt(mean(x²) + epsilon) · gain` by row: x `float32 [rows, d]`, gain `[1, d]`, out `[rows, d]`, which may be
+  /// x, or of 16 bits.
   func rmsNorm(_ x: Matrix, gain: Matrix, epsilon: Float, into out: Matrix) throws(DeviceError)
   /// `out = (x − mean) / sqrt(variance + epsilon) · gain + bias` by row: x and out `float32 [rows, d]` (may be the same),
   /// gain and bias `[1, d]`, or no bias.
   func layerNorm(_ x: Matrix, gain: Matrix, bias: Matrix?, epsilon: Float, into out: Matrix) throws(DeviceError)
-  /// `out = a · weightsᵀ + bias`: a `float32 [n, k]`, weights `[m, k]`, bias `[1, m]` or none, out `float32 [n, m]`.
+  /// `out = a · weightsᵀ + bias`, or `out += a · weightsᵀ + bias` for `adding`: a `[n, k]`, `float32` or in the 16 bits of
+  /// the weights, weights `[m, k]`, bias `[1, m]` or none, out `float32 [n, m]`.
   func multiply(
-    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError)
+  /// The type in which `multiply` takes activations for such weights as they are: `float32`, or that of the weights where it
+  /// would round to them.
+  ///
+  /// What only products read is better written in it at once: the result is the same, and fewer bytes move.
+  func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType
   /// The largest relative error with which `multiply` takes an activation; 0 where it takes activations as they are.
   func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
   /// The most bytes of host memory that products of any size keep for themselves, beside what callers allocate.
@@ -63,14 +70,15 @@ public protocol ComputeBackend: AnyObject {
   func rotaryEmbedding(
     _ states: Matrix, headDimension: Int, positions: Matrix, cosines: Matrix, sines: Matrix
   ) throws(DeviceError)
-  /// Softmax attention inside each text of a packed batch, all `float32`: queries and out
-  /// `[tokens, queryHeads · headDimension]`, keys and values `[tokens, keyValueHeads · headDimension]`.
+  /// Softmax attention inside each text of a packed batch: queries and out `[tokens, queryHeads · headDimension]`, keys and
+  /// values `[tokens, keyValueHeads · headDimension]`, all `float32`, but for an out of 16 bits.
   func attention(
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError)
   /// `out = activation(x)`, element by element, `float32`, equal shapes; `out` may be `x`.
   func activate(_ activation: Activation, _ x: Matrix, into out: Matrix) throws(DeviceError)
-  /// `out = activation(gate) · up`, element by element, `float32`, equal shapes; `out` may be one of the inputs.
+  /// `out = activation(gate) · up`, element by element, equal shapes: gate and up `float32`, and so is out, which may be one
+  /// of them; or out is of 16 bits and a matrix of its own.
   func gatedActivation(_ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError)
   /// `sum += addend`, element by element, `float32`, equal shapes.
   func add(_ addend: Matrix, to sum: Matrix) throws(DeviceError)
@@ -317,6 +325,9 @@ extension ComputeBackend {
   /// Products take activations as they are, unless a backend says otherwise.
   public func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double { 0 }
 
+  /// Products take activations in `float32`, unless a backend says otherwise.
+  public func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType { .float32 }
+
   /// None: products of a device of its own keep nothing on the host.
   public var productScratch: Int { 0 }
 
@@ -325,6 +336,13 @@ extension ComputeBackend {
     _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
   ) throws(DeviceError) {
     try multiply(a, transposed: weights, bias: bias, precision: .fast, into: out)
+  }
+
+  /// `out = a · weightsᵀ + bias`.
+  public func multiply(
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+  ) throws(DeviceError) {
+    try multiply(a, transposed: weights, bias: bias, precision: precision, adding: false, into: out)
   }
 
   /// Copies a matrix to the start of host memory and waits until it is there.

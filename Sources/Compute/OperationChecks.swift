@@ -15,7 +15,7 @@ extension ArgumentChecks {
     let check = ArgumentChecks(operation: "rmsNorm")
     try check.matrix(x, "x", rows: x.rows, columns: x.columns)
     try check.matrix(gain, "gain", rows: 1, columns: x.columns, ElementType.weights)
-    try check.matrix(out, "out", rows: x.rows, columns: x.columns)
+    try check.activations(out, "out", of: [x])
   }
 
   /// Checks `ComputeBackend.layerNorm`.
@@ -32,8 +32,9 @@ extension ArgumentChecks {
     _ a: Matrix, transposed weights: Matrix, bias: Matrix?, into out: Matrix
   ) throws(DeviceError) {
     let check = ArgumentChecks(operation: "multiply")
-    try check.matrix(a, "a", rows: a.rows, columns: a.columns)
     try check.matrix(weights, "weights", rows: weights.rows, columns: a.columns, ElementType.weights)
+    let type = weights.elementType
+    try check.matrix(a, "a", rows: a.rows, columns: a.columns, type == .float32 ? [.float32] : [.float32, type])
     if let bias { try check.matrix(bias, "bias", rows: 1, columns: weights.rows, ElementType.weights) }
     try check.matrix(out, "out", rows: a.rows, columns: weights.rows)
   }
@@ -60,7 +61,8 @@ extension ArgumentChecks {
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError) {
     let check = ArgumentChecks(operation: "attention")
-    try check.heads(shape, [(queries, "queries"), (out, "out")], [(keys, "keys"), (values, "values")], sequences)
+    try check.heads(shape, [(queries, "queries")], [(keys, "keys"), (values, "values")], sequences)
+    try check.activations(out, "out", of: [queries])
   }
 
   /// Requires heads that fit each other, and a row for every token of queries and of keys, whose names follow them.
@@ -92,7 +94,15 @@ extension ArgumentChecks {
     let check = ArgumentChecks(operation: "gatedActivation")
     try check.matrix(gate, "gate", rows: gate.rows, columns: gate.columns)
     try check.matrix(up, "up", rows: gate.rows, columns: gate.columns)
-    try check.matrix(out, "out", rows: gate.rows, columns: gate.columns)
+    try check.activations(out, "out", of: [gate, up])
+  }
+
+  /// Requires an output of the shape of its inputs, in `float32` or, in memory of its own, in 16 bits.
+  private func activations(_ out: Matrix, _ name: String, of inputs: [Matrix]) throws(DeviceError) {
+    try matrix(out, name, rows: inputs[0].rows, columns: inputs[0].columns, ElementType.weights)
+    try require(
+      out.elementType == .float32 || inputs.allSatisfy { $0.buffer !== out.buffer },
+      "\(name) of 16 bits in memory of its own", got: "that of an input")
   }
 
   /// Checks `ComputeBackend.add`.

@@ -32,6 +32,8 @@ package final class CUDADevice: KernelDevice {
   private let programs: CUDAPrograms
   /// Host memory that copies still use.
   private var copying: [(host: HostBuffer, arrival: CUDAPoint)] = []
+  /// How many copies to and from the host were enqueued.
+  private var copies = 0
 
   /// Opens a device by its number.
   ///
@@ -95,7 +97,14 @@ package final class CUDADevice: KernelDevice {
     try synchronize()
     let check = try session.enter("time")
     let start = try CUDAPoint(in: session.compute, of: session, timed: true, check)
+    let before = copies
     try operations()
+    // The compute stream does not wait for copies that it needs nothing of.
+    if copies > before {
+      for stream in [session.uploads, session.downloads] {
+        try CUDAPoint(in: stream, of: session, check).hold(session.compute, check)
+      }
+    }
     let end = try CUDAPoint(in: session.compute, of: session, timed: true, check)
     try synchronize()
     return DeviceTime(seconds: try end.seconds(since: start, check), clock: .device)
@@ -113,6 +122,7 @@ package final class CUDADevice: KernelDevice {
     // Copies of one direction arrive in order, so the first that has not arrived ends the search soon enough.
     while let first = copying.first, try first.arrival.hasPassed(check) { copying.removeFirst() }
     copying.append((host, arrival))
+    copies += 1
   }
 
   // MARK: Programs

@@ -60,15 +60,21 @@ final class CUDAProducts: MatrixProducts {
     return precision == .fast ? unit : unit * unit
   }
 
+  /// bfloat16 has the range of `float32`, so that activations need no scale and other kernels can round them.
+  func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType {
+    type == .bfloat16 && hasBrainProducts && precision == .fast ? .bfloat16 : .float32
+  }
+
   func multiply(
-    _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError) -> Bool {
     let check = try session.enter("multiply")
-    if weights.elementType == .float32 {
-      try product(a, weights, into: out, scalars: nil, CUDABLASComputeFloat32Pedantic, check)
+    guard weights.elementType != .bfloat16 || hasBrainProducts else { return false }
+    if a.elementType == weights.elementType {
+      let compute = a.elementType == .float32 ? CUDABLASComputeFloat32Pedantic : CUDABLASComputeFloat32
+      try product(a, weights, into: out, adding: adding, scalars: nil, compute, check)
       return true
     }
-    guard weights.elementType == .float16 || hasBrainProducts else { return false }
     let scalars = weights.elementType == .float16 ? try scale(of: a, check) : nil
     let parts = try precisionParts(precision).map { name throws(DeviceError) in
       try Matrix(
@@ -79,7 +85,8 @@ final class CUDAProducts: MatrixProducts {
       name, over: a.count,
       [.matrix(a)] + parts.map { .matrix($0) } + (scalars.map { [.matrix($0)] } ?? []) + [.uint64(UInt64(a.count))])
     for (index, part) in parts.enumerated() {
-      try product(part, weights, into: out, adding: index > 0, scalars: scalars, CUDABLASComputeFloat32, check)
+      try product(
+        part, weights, into: out, adding: adding || index > 0, scalars: scalars, CUDABLASComputeFloat32, check)
     }
     return true
   }

@@ -103,12 +103,15 @@ extension Matrix {
 
 /// A vendor's matrix products, on the device's own stream.
 package protocol MatrixProducts: AnyObject {
-  /// `out = a · weightsᵀ`: a `float32 [n, k]`, weights `[m, k]` of any weight type, out `float32 [n, m]`.
+  /// `out = a · weightsᵀ`, or that added to it: a `[n, k]` in `float32` or the 16 bits of the weights, weights `[m, k]` of any
+  /// weight type, out `float32 [n, m]`.
   ///
   /// - Returns: Whether it did; `false` leaves the product to the portable kernel.
   func multiply(
-    _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError) -> Bool
+  /// As in `ComputeBackend`.
+  func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType
   /// `out = share · out + scale · a · b` of `float32` rectangles, rounded nowhere but in the sums.
   ///
   /// - Returns: Whether it did; `false` leaves the product to the portable kernel.

@@ -1,3 +1,5 @@
+import Compute
+
 /// What an operation has to give.
 struct Expectation {
   /// The result in double precision, row after row.
@@ -13,6 +15,13 @@ struct Expectation {
 
   /// The same result with errors that are not proportional to anything: a relative bound becomes an absolute one.
   var absolute: Expectation { Expectation(values, magnitudes: [Double](repeating: 1, count: values.count)) }
+
+  /// The same result rounded to 16 bits, whose subnormal numbers lie as far apart as the smallest normal ones.
+  func rounded(to type: ElementType) -> Expectation {
+    guard type != .float32 else { return self }
+    let smallest = NumberFormat(type).smallestNormal
+    return Expectation(values, magnitudes: magnitudes.map { max($0, smallest) })
+  }
 
   /// The largest error in terms of the magnitudes; infinite where only one of both is a number.
   func relativeError(of results: [Double]) -> Double {

@@ -55,6 +55,9 @@ struct NumberFormat {
   /// Half the distance from 1 to the next number: the largest relative error of one rounding.
   var unitRoundoff: Double { scaled(0.5, by: -significandBits) }
 
+  /// The smallest number with a whole significand.
+  var smallestNormal: Double { scaled(1, by: lowestExponent) }
+
   private func scaled(_ value: Double, by exponent: Int) -> Double {
     // In two steps: the power of two alone may lie outside of the range.
     let half = exponent / 2

@@ -1,3 +1,5 @@
+import Compute
+
 /// How far a result may be from the reference.
 public enum Tolerance: Sendable, Equatable {
   /// The result is defined to the last bit.
@@ -21,6 +23,12 @@ extension Tolerance {
   /// A few roundings to float32.
   static func roundings(_ count: Double, because reason: String) -> Tolerance {
     .relative(count * roundoff, because: reason)
+  }
+
+  /// A result that is rounded once more, to 16 bits.
+  func rounded(to type: ElementType) -> Tolerance {
+    guard type != .float32, case .relative(let bound, let reason) = self else { return self }
+    return .relative(bound + NumberFormat(type).unitRoundoff, because: "\(reason), and a rounding to \(type.rawValue)")
   }
 
   /// A float32 sum: rounding errors of independent sign grow with the root of their number (Higham and Mary 2019); four

@@ -11,15 +11,25 @@ public struct BenchReport: Sendable {
   private let storage: StorageMeasurement
   private let directory: String
   private let prediction: MergePrediction?
+  private let feed: LayerFeed?
 
   /// Collects the measurements of a device and of the storage below a directory.
+  ///
+  /// - Parameters:
+  ///   - device: The device.
+  ///   - storage: The storage.
+  ///   - directory: Where it is.
+  ///   - prediction: What a merge of some models would take.
+  ///   - feed: How fast the layers of these models came to the device.
   public init(
-    _ device: DeviceMeasurement, storage: StorageMeasurement, in directory: String, prediction: MergePrediction?
+    _ device: DeviceMeasurement, storage: StorageMeasurement, in directory: String, prediction: MergePrediction?,
+    feed: LayerFeed?
   ) {
     self.device = device
     self.storage = storage
     self.directory = directory
     self.prediction = prediction
+    self.feed = feed
   }
 
   // MARK: For people
@@ -44,6 +54,7 @@ public struct BenchReport: Sendable {
       stages of a merge, beside what bounds them
       \(aligned([head] + stages, labels: 3))
       """ + problems + cacheNote + (prediction.map { "\n\n" + text(of: $0) } ?? "")
+        + (feed.map { "\n" + text(of: $0) } ?? "")
   }
 
   /// What could not be measured, and why.
@@ -94,6 +105,12 @@ public struct BenchReport: Sendable {
       """
   }
 
+  private func text(of feed: LayerFeed) -> String {
+    let share = device.upload.map { ", \(fixed(100 * feed.rate / $0, digits: 0)) % of host to device" } ?? ""
+    return "their layers brought to the device: \(byteText(feed.bytes)) in \(fixed(feed.seconds, digits: 2)) s, "
+      + rateText(feed.rate) + share
+  }
+
   private func rangeText(_ range: ClosedRange<Double>) -> String {
     "\(fixed(range.lowerBound, digits: 1)) to \(fixed(range.upperBound, digits: 1)) s"
   }
@@ -113,7 +130,7 @@ public struct BenchReport: Sendable {
     let stages = device.stages.map { stage -> JSONValue in
       [
         "case": stage.report.json, "rate": number(stage.report.rate), "bound": .string(stage.bound),
-        "share": number(stage.share),
+        "share": number(stage.share), "model": stage.model ?? .null,
       ]
     }
     return [
@@ -130,6 +147,7 @@ public struct BenchReport: Sendable {
         "pageCacheRead": .double(storage.cachedReadRate),
       ],
       "stages": .array(stages), "prediction": prediction.map(json(of:)) ?? .null,
+      "feed": feed.map(json(of:)) ?? .null,
     ]
   }
 
@@ -148,6 +166,10 @@ public struct BenchReport: Sendable {
       "block": prediction.block.json, "stages": .array(stages), "seconds": json(of: prediction.seconds),
       "secondsFromPageCache": json(of: prediction.cachedSeconds),
     ]
+  }
+
+  private func json(of feed: LayerFeed) -> JSONValue {
+    ["bytes": .integer(feed.bytes), "seconds": .double(feed.seconds), "rate": .double(feed.rate)]
   }
 
   private func json(of range: ClosedRange<Double>) -> JSONValue {

@@ -14,6 +14,8 @@ public struct DeviceMeasurement: Sendable {
     public let bound: String
     /// Its share of that bound, 1 for all of it; `nil` for a stage that did not run.
     public let share: Double?
+    /// The configuration of the model that it ran, with the number and the length of its texts; `nil` for one operation.
+    public var model: JSONValue?
   }
 
   /// The device, as `--device` names it.
@@ -66,8 +68,7 @@ public struct DeviceMeasurement: Sendable {
     let (kernel, product) = (time(similarity.kernel), time(similarity.product))
     stages.append(
       Stage(report: kernel, bound: "its float32 product alone", share: Self.ratio(product.time, kernel.time)))
-    let block = try DecoderBlock(ModelConfiguration(scale), tokens: scale.tokens, on: backend).time()
-    stages.append(ceilings.stage(block.best))
+    stages.append(try Self.extraction(scale, ceilings, on: backend))
     progress(total, total)
     self.stages = stages
   }
@@ -75,6 +76,20 @@ public struct DeviceMeasurement: Sendable {
   /// The rate of the sum that fuses bfloat16 tensors, in bytes per second.
   var fusionRate: Double? {
     stages.first { $0.report.operation == "weightedSum" }?.report.rate
+  }
+
+  private static func extraction(
+    _ scale: BenchmarkScale, _ ceilings: Ceilings, on backend: any ComputeBackend
+  ) throws -> Stage {
+    let length = BenchmarkScale.textLength
+    let lengths = [Int](repeating: length, count: scale.texts)
+    let pass = try DecoderPass(ModelConfiguration(scale), lengths: lengths, on: backend)
+    var stage = ceilings.stage(try pass.time(blocks: scale.blocks).best)
+    var model = scale.llama
+    model["texts"] = .integer(scale.texts)
+    model["tokens"] = .integer(length)
+    stage.model = .object(model)
+    return stage
   }
 
   private static func ratio(_ part: DeviceTime?, _ whole: DeviceTime?) -> Double? {

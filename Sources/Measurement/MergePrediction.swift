@@ -39,7 +39,10 @@ public struct MergePrediction: Sendable {
     _ costs: MergeCosts, measured: DeviceMeasurement, storage: StorageMeasurement, on backend: any ComputeBackend
   ) throws(DeviceError) {
     self.costs = costs
-    block = try DecoderBlock(costs.configuration, tokens: max(1, costs.batchTokens), on: backend).time().mean
+    let tokens = max(1, costs.batchTokens(on: backend.device.kind))
+    let length = min(BenchmarkScale.textLength, tokens, costs.configuration.maximumPositions)
+    let lengths = [Int](repeating: length, count: tokens / length)
+    block = try DecoderPass(costs.configuration, lengths: lengths, on: backend).time(blocks: 1).mean
     let blockRate = block.rate(of: block.flops) ?? .infinity
     func stages(readRate: Double) -> [Stage] {
       costs.walks.map { name, walk in

@@ -216,7 +216,8 @@ public struct HierarchicalMerge {
     let names = Layer.all(blocks: model.configuration.blockCount)
     let width = model.configuration.hiddenSize
     let passes = SampleBatches.passes(
-      lengths: pool.samples.map(\.tokens.count), width: width, byteBudget: stateBudget)
+      lengths: pool.samples.map(\.tokens.count), width: width, byteBudget: stateBudget,
+      on: backend.device.kind)
     var values = [[Float]](repeating: [], count: names.count)
     var done = 0
     for range in passes {

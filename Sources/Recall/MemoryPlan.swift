@@ -47,7 +47,8 @@ public struct MemoryPlan: Sendable {
         plan.byteCount(
           reference.configuration, lengths: plan.sampleLengths(shared: pool, anchor: inputs.anchor),
           models: models.count,
-          elementSize: fusion.tensors.flatMap { $0.sources.map { $0.type.bitWidth / 8 } }.max() ?? 0)
+          elementSize: fusion.tensors.flatMap { $0.sources.map { $0.type.bitWidth / 8 } }.max() ?? 0,
+          on: backend)
       } ?? 0
     activations = models.count * typicalTokens * bytesPerToken + pass.workspace
     residentPieces = ResidentPieces.hostByteCount(fusion)
@@ -121,10 +122,10 @@ struct PassMemory: Sendable {
     let bytesPerToken = configuration.hiddenSize * ElementType.float32.byteCount
     let batchTokens =
       arePackedAnew
-      ? SampleBatches.mostTokens(lengths: lengths)
-      : SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+      ? SampleBatches.mostTokens(lengths: lengths, on: backend.device.kind)
+      : SampleBatches.largestBatch(lengths: lengths, on: backend.device.kind)
     workspace =
-      ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0)
+      ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0, on: backend)
       + backend.productScratch
     largestBatch = batchTokens * bytesPerToken
     wholePool = lengths.reduce(0, +) * bytesPerToken

@@ -46,14 +46,18 @@ public struct MergeCosts: Sendable {
   public let typical: Int
   /// The shape of every model.
   public let configuration: ModelConfiguration
-  /// The tokens of the largest batch, which run through a block at once.
-  public let batchTokens: Int
+  private let lengths: [Int]
   /// The reference model's pass over the pool.
   public let selection: Walk
   /// The walk through the blocks, which runs, weighs and fuses all models.
   public let blocks: Walk
   /// The fusion of embedding and head, and what is copied: bytes that no pass hides.
   public let ends: Walk
+
+  /// The tokens of the largest batch, which run through a block at once on a kind of device.
+  public func batchTokens(on kind: DeviceDescription.Kind) -> Int {
+    SampleBatches.largestBatch(lengths: lengths, on: kind)
+  }
 
   /// Counts a merge.
   ///
@@ -84,7 +88,7 @@ public struct MergeCosts: Sendable {
     self.samples = lengths.count
     typical = samples.isSelected ? lengths.count : min(recipe.typical, lengths.count)
     configuration = inputs.reference.configuration
-    batchTokens = SampleBatches.groups(lengths: lengths).map { lengths[$0].reduce(0, +) }.max() ?? 0
+    self.lengths = lengths
 
     var selection = Walk()
     let passFlops = configuration.flops(lengths: lengths)

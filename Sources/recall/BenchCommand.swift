@@ -23,12 +23,21 @@ extension Command {
       CommandOption(
         name: "--directory", placeholder: "DIR",
         help: "where storage is measured, by a file without a name (default: the current directory)"),
-      CommandOption(name: "--quick", placeholder: nil, help: "smaller sizes and fewer bytes"), CommonOptions.json,
-      Device.option, CommonOptions.progress,
+      CommandOption(
+        name: "--feed", placeholder: nil,
+        help: "also bring all layers of the models to the device, twice, and measure the second time"),
+      CommandOption(name: "--quick", placeholder: nil, help: "smaller sizes and fewer bytes"),
+      CommandOption(name: "--output", placeholder: "FILE", help: "also write the document that --json prints"),
+      CommonOptions.overwrite, CommonOptions.json, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let directory = absolutePath(options.value("--directory") ?? ".")
-    let costs = try mergeCosts(options)
+    let recipe = try mergeRecipe(options)
+    let costs = try recipe.map { recipe throws(Failure) in try mergeCosts(recipe, options) }
+    let fed = options.has("--feed") ? recipe : nil
+    let output = try options.value("--output").map { _ throws(Failure) in
+      try CommonOptions.outputFile(options, inputs: options.all("--model").map(absolutePath))
+    }
     let isQuick = options.has("--quick")
     let device = try Device(options)
     let printer = try ProgressPrinter(options)
@@ -45,21 +54,21 @@ extension Command {
       let prediction = try costs.map { costs in
         try MergePrediction(costs, measured: measured, storage: storage, on: backend)
       }
-      return BenchReport(measured, storage: storage, in: directory, prediction: prediction)
+      let feed = try fed.map { try LayerFeed($0, on: backend) }
+      return BenchReport(measured, storage: storage, in: directory, prediction: prediction, feed: feed)
     }
     printer.finish()
+    if let output {
+      try writeFile(Array((report.json.formatted + "\n").utf8), to: output, overwrite: options.has("--overwrite"))
+    }
     try printLine(options.has(CommonOptions.json.name) ? report.json.formatted : report.text)
   }
 
-  /// What the merge that was described would cost; `nil` when no models were given.
-  private static func mergeCosts(_ options: ParsedOptions) throws(Failure) -> MergeCosts? {
+  /// The merge that was described; `nil` when no models were given.
+  private static func mergeRecipe(_ options: ParsedOptions) throws(Failure) -> MergeRecipe? {
     let models = options.all("--model")
-    let lengths = try (
-      count: options.parsed("--samples-count", "a positive whole number", RecipeOptions.positive),
-      tokens: options.parsed("--tokens", "a positive whole number", RecipeOptions.positive)
-    )
     guard let anchor = models.first else {
-      let describing = ["--samples", "--samples-count", "--tokens", "--typical", "--max-tokens"]
+      let describing = ["--samples", "--samples-count", "--tokens", "--typical", "--max-tokens", "--feed"]
       guard let stray = describing.first(where: options.has) else { return nil }
       throw Failure(
         .usage, operation: "predict a merge", subject: stray, expected: "models with --model", got: "none")
@@ -67,6 +76,15 @@ extension Command {
     var recipe = try RecipeOptions.recipe(from: options)
     recipe.anchor = absolutePath(anchor)
     recipe.models = models.dropFirst().map(absolutePath)
+    return recipe
+  }
+
+  /// What a merge would cost.
+  private static func mergeCosts(_ recipe: MergeRecipe, _ options: ParsedOptions) throws(Failure) -> MergeCosts {
+    let lengths = try (
+      count: options.parsed("--samples-count", "a positive whole number", RecipeOptions.positive),
+      tokens: options.parsed("--tokens", "a positive whole number", RecipeOptions.positive)
+    )
     guard options.has("--samples") else {
       let texts = [Int](repeating: lengths.tokens ?? 256, count: lengths.count ?? 200)
       return try MergeCosts(recipe, samples: MergeCosts.Samples(lengths: texts))

@@ -124,7 +124,7 @@ import Testing
     let storage = try #require(json["storage"] as? [String: Any])
     #expect((storage["write"] as? Double ?? 0) > 0 && (storage["read"] as? Double ?? 0) > 0)
     let stages = try #require(json["stages"] as? [[String: Any]])
-    #expect(stages.contains { ($0["case"] as? [String: Any])?["operation"] as? String == "decoder block" })
+    #expect(stages.contains { ($0["case"] as? [String: Any])?["operation"] as? String == "extraction" })
     #expect(stages.allSatisfy { ($0["share"] as? Double ?? 0) > 0 })
     let prediction = try #require(json["prediction"] as? [String: Any])
     #expect(prediction["models"] as? Int == 2)

@@ -48,11 +48,12 @@ struct RecallProcess {
     return Outcome(code: process.terminationStatus, output: text, diagnostics: problems)
   }
 
-  /// Starts the program and leaves it running, without a word.
-  static func start(_ arguments: [String]) throws -> Process {
+  /// Starts the program, with more variables in its environment, and leaves it running, without a word.
+  static func start(_ arguments: [String], environment: [String: String] = [:]) throws -> Process {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     try process.run()
@@ -63,10 +64,13 @@ struct RecallProcess {
   ///
   /// - Parameters:
   ///   - arguments: Its arguments.
+  ///   - environment: More variables.
   ///   - isTime: Asked again and again with the seconds since the start.
   /// - Throws: When the program cannot be started.
-  static func kill(_ arguments: [String], when isTime: (Double) -> Bool) throws {
-    let process = try start(arguments)
+  static func kill(
+    _ arguments: [String], environment: [String: String] = [:], when isTime: (Double) -> Bool
+  ) throws {
+    let process = try start(arguments, environment: environment)
     let start = Date()
     while process.isRunning, !isTime(Date().timeIntervalSince(start)) { usleep(100) }
     if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }

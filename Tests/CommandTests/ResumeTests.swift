@@ -37,7 +37,8 @@ import Testing
     var taken = Set<Moment>()
     var number = 0
     // A busy machine runs the program in bursts between two looks at its journal: then it takes more attempts to meet
-    // every phase.
+    // every phase. Some runs write slowly, so that there is something to look at.
+    let slowly = ["LD_PRELOAD": try FaultyStorage.library.get(), "SLOW_WRITES": "1000"]
     let phases: Set<Moment> = [.nothing, .someTensors]
     var remaining = kills
     while remaining > 0 || !taken.isSuperset(of: phases) && number < 8 * kills {
@@ -49,7 +50,8 @@ import Testing
         // Half of the moments by time, over all phases; half by progress in the journal, around the writing.
         let delay = Double.random(in: 0...duration, using: &generator)
         let tensors = Bool.random(using: &generator) ? Int.random(in: 0...60, using: &generator) : .max
-        try RecallProcess.kill(arguments(output) + ["--resume"]) { seconds in
+        let environment = Bool.random(using: &generator) ? slowly : [:]
+        try RecallProcess.kill(arguments(output) + ["--resume"], environment: environment) { seconds in
           seconds > delay || tensors < .max && journaledTensors(output) >= tensors
         }
         taken.insert(moment(output))

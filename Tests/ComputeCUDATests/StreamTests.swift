@@ -52,6 +52,20 @@ extension EmulatedDeviceTests {
       #expect(isFilled(result, with: 3))
     }
 
+    @Test("the time of copies is theirs, though they run on streams of their own")
+    func timeOfCopies() throws {
+      // Late, the copies run when something waits for them, which the event at the end has to do.
+      try EmulatedCUDA.runCopies(early: false)
+      let host = try host(1, count: 1 << 22)
+      var sum = try upload(0, count: 1 << 22)
+      let up = try device.time { () throws(DeviceError) in
+        sum = try Matrix(device.upload(host), rows: 1, columns: sum.count, elementType: .float32)
+      }
+      let down = try device.time { () throws(DeviceError) in _ = try device.enqueueDownload(sum, into: host) }
+      // No memory moves a terabyte a second.
+      for time in [up, down] { #expect(time.seconds > Double(sum.byteCount) / 1e12, "\(time)") }
+    }
+
     @Test("a download brings what was computed before it, not what comes later", arguments: [false, true])
     func downloadBetweenKernels(early: Bool) throws {
       try EmulatedCUDA.runCopies(early: early)

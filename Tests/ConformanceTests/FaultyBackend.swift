@@ -73,10 +73,10 @@ final class FaultyBackend: ComputeBackend {
     }
   }
   func multiply(
-    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError) {
     try perform("multiply", into: out) { () throws(DeviceError) in
-      try processor.multiply(a, transposed: weights, bias: bias, precision: precision, into: out)
+      try processor.multiply(a, transposed: weights, bias: bias, precision: precision, adding: adding, into: out)
     }
   }
   func rotaryEmbedding(

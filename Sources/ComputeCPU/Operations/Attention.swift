@@ -13,6 +13,11 @@ extension CPUBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.attention(
       queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
+    guard out.elementType == .float32 else {
+      return try rounding(into: out) { wide throws(DeviceError) in
+        try attention(queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: wide)
+      }
+    }
 
     let scratch = try attentionScratch(sequences, shape, loops.attentionScratch)
     let (query, key, value, output) = (queries.floats, keys.floats, values.floats, out.floats)

@@ -24,6 +24,11 @@ extension CPUBackend {
     _ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix
   ) throws(DeviceError) {
     try ArgumentChecks.gatedActivation(gate: gate, up: up, into: out)
+    guard out.elementType == .float32 else {
+      return try rounding(into: out) { wide throws(DeviceError) in
+        try gatedActivation(activation, gate: gate, up: up, into: wide)
+      }
+    }
     let (gates, ups, output) = (gate.floats, up.floats, out.floats)
     workers.forEach(gate.count, grain: Self.elementGrain) { _, piece in
       let first = piece.lowerBound

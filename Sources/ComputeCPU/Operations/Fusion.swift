@@ -56,4 +56,12 @@ extension CPUBackend {
         piece.count)
     }
   }
+
+  /// Gives an operation a `float32` matrix to write, and rounds it into a matrix of 16 bits, which nobody asks a processor
+  /// for but to compare: products here take `float32`.
+  func rounding(into out: Matrix, _ operation: (Matrix) throws(DeviceError) -> Void) throws(DeviceError) {
+    let wide = try allocate(rows: out.rows, columns: out.columns)
+    try operation(wide)
+    try convert(wide, into: out)
+  }
 }

@@ -8,11 +8,16 @@ extension CPUBackend {
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.outOfMemory`
   ///   when there is no room for a widened panel.
   public func multiply(
-    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, into out: Matrix
+    _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError) {
     try ArgumentChecks.multiply(a, transposed: weights, bias: bias, into: out)
+    guard a.elementType == .float32 else {
+      let wide = try allocate(rows: a.rows, columns: a.columns)
+      try convert(a, into: wide)
+      return try multiply(wide, transposed: weights, bias: bias, precision: precision, adding: adding, into: out)
+    }
 
-    try fillRows(of: out, with: bias)
+    try startRows(of: out, with: bias, adding: adding)
     if let blas, a.rows >= Self.rowsForBLAS, max(a.rows, a.columns, weights.rows) <= Int(Int32.max) {
       try multiply(a, weights, addingTo: out, with: blas)
     } else {
@@ -24,8 +29,9 @@ extension CPUBackend {
   /// widen and use in one go.
   private static let rowsForBLAS = 64
 
-  /// Starts every row of a product with the bias, or with zeros.
-  private func fillRows(of out: Matrix, with bias: Matrix?) throws(DeviceError) {
+  /// Starts every row of a product with the bias, or with zeros, or adds the bias to what it is to be added to.
+  private func startRows(of out: Matrix, with bias: Matrix?, adding: Bool) throws(DeviceError) {
+    guard bias != nil || !adding else { return }
     let width = out.columns
     let start = try widenedWeights.floats(width)
     if let bias {
@@ -35,7 +41,10 @@ extension CPUBackend {
     }
     let output = out.floats
     workers.forEach(out.rows, grain: Workers.grain(rowLength: width)) { _, piece in
-      for row in piece { (output + row * width).update(from: start, count: width) }
+      for row in piece {
+        let row = output + row * width
+        if adding { loops.add(start, row, width) } else { row.update(from: start, count: width) }
+      }
     }
   }
 

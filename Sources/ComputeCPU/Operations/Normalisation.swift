@@ -6,6 +6,11 @@ extension CPUBackend {
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
   public func rmsNorm(_ x: Matrix, gain: Matrix, epsilon: Float, into out: Matrix) throws(DeviceError) {
     try ArgumentChecks.rmsNorm(x, gain: gain, into: out)
+    guard out.elementType == .float32 else {
+      return try rounding(into: out) { wide throws(DeviceError) in
+        try rmsNorm(x, gain: gain, epsilon: epsilon, into: wide)
+      }
+    }
 
     let width = x.columns
     let gains = try widenedWeights.floats(width)

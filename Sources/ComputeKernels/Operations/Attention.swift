@@ -19,7 +19,7 @@ extension KernelBackend {
       groups: sequences.count * launch.tiles * shape.queryHeads,
       [
         .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out),
-        .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
+        .format(of: out), .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
       ] + launch.scores)
   }
 

@@ -20,7 +20,10 @@ extension KernelBackend {
     try ArgumentChecks.gatedActivation(gate: gate, up: up, into: out)
     try launchForElements(
       "gatedActivation", of: "activation", operation: "gatedActivation", count: gate.count,
-      [.uint32(activation.kernelNumber), .matrix(gate), .matrix(up), .matrix(out), .count(gate.count)])
+      [
+        .uint32(activation.kernelNumber), .matrix(gate), .matrix(up), .matrix(out), .format(of: out),
+        .count(gate.count),
+      ])
   }
 
   /// The derivatives of `activation(gate) · up` times a gradient, element by element.

@@ -8,7 +8,10 @@ extension KernelBackend {
     try ArgumentChecks.rmsNorm(x, gain: gain, into: out)
     try launch(
       "rmsNorm", of: "normalisation", operation: "rmsNorm", groups: x.rows,
-      [.matrix(x), .matrix(gain), .format(of: gain), .matrix(out), .count(x.columns), .float(epsilon)])
+      [
+        .matrix(x), .matrix(gain), .format(of: gain), .matrix(out), .format(of: out), .count(x.columns),
+        .float(epsilon),
+      ])
   }
 
   /// Replaces the gradient of `rmsNorm(x)` by that of x, by row, for rows as in `rmsNorm`.

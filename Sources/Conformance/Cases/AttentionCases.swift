@@ -23,6 +23,9 @@ extension OperationCase {
       attention(lengths: [67, 128], shape(2, 1, 32, window: 19)),
       attention(lengths: [41], shape(2, 1, 32, causal: false, window: 17)),
       attention(lengths: [41, 3], shape(2, 1, 64, softCap: 2)),
+      attention(lengths: [7, 33, 1], shape(6, 2, 20), into: .bfloat16),
+      attention(lengths: [67, 64], shape(4, 2, 128), into: .bfloat16),
+      attention(lengths: [5, 17], shape(2, 1, 9), into: .float16),
     ]
   }
 
@@ -72,24 +75,30 @@ extension OperationCase {
       because: "float32 sums of \(shape.headDimension) and \(terms) terms, and an exponential")
   }
 
-  static func attention(lengths: [Int], _ shape: AttentionShape) -> OperationCase {
+  static func attention(
+    lengths: [Int], _ shape: AttentionShape, into type: ElementType = .float32
+  ) -> OperationCase {
     let tokens = lengths.reduce(0, +)
     let (queryWidth, keyWidth) = (shape.queryHeads * shape.headDimension, shape.keyValueHeads * shape.headDimension)
     return OperationCase(
-      "attention", words(lengths, shape), tolerance: tolerance(shape, terms: lengths.max() ?? 0),
-      flops: 4 * pairs(lengths, shape) * queryWidth, bytes: 8 * tokens * (queryWidth + keyWidth)
+      "attention", words(lengths, shape), type: type == .float32 ? type.rawValue : "float32 → \(type.rawValue)",
+      tolerance: tolerance(shape, terms: lengths.max() ?? 0).rounded(to: type),
+      flops: 4 * pairs(lengths, shape) * queryWidth,
+      bytes: tokens * ((4 + type.byteCount) * queryWidth + 8 * keyWidth)
     ) { bench throws(DeviceError) in
       let queries = bench.numbers.matrix(tokens, queryWidth)
       let (keys, values) = (bench.numbers.matrix(tokens, keyWidth), bench.numbers.matrix(tokens, keyWidth))
       let sequences = try PackedSequences(lengths: lengths, on: bench.backend)
       let (query, key, value) = (try bench.input(queries), try bench.input(keys), try bench.input(values))
-      let out = try bench.output(tokens, queryWidth)
+      let out = try bench.output(tokens, queryWidth, type)
       try bench.perform { () throws(DeviceError) in
         try bench.backend.attention(
           queries: query, keys: key, values: value, sequences: sequences, shape: shape, into: out)
       }
       try bench.expect(
-        out, Reference.attention(queries: queries, keys: keys, values: values, lengths: lengths, shape: shape))
+        out,
+        Reference.attention(queries: queries, keys: keys, values: values, lengths: lengths, shape: shape)
+          .rounded(to: type))
     }
   }
 

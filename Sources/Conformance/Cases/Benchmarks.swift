@@ -7,7 +7,11 @@ public struct BenchmarkScale: Sendable {
   /// Rows and columns of the square product that gives the ceiling of arithmetic.
   let product: Int
   /// The tokens of a batch.
-  public let tokens: Int
+  let tokens: Int
+  /// The texts that a model runs over, each of as many tokens as `textLength`.
+  public let texts: Int
+  /// The blocks of that model.
+  public let blocks: Int
   /// The width of the residual stream.
   public let width: Int
   /// The width inside of the feed-forward block.
@@ -17,21 +21,27 @@ public struct BenchmarkScale: Sendable {
   /// The rows of the tensors that are summed, each of `width` columns.
   let fusedRows: Int
 
+  /// The tokens of a text.
+  public static let textLength = 256
   /// The elements of one attention head.
   public static let headDimension = 128
   /// The query heads that share a key and value head.
-  public static let queriesPerKey = 4
+  static let queriesPerKey = 4
 
   /// From the largest to the smallest.
   private static let all = [
     BenchmarkScale(
-      fromRate: 5e12, product: 8192, tokens: 8192, width: 4096, feedForward: 11_008, points: 8192, fusedRows: 16_384),
+      fromRate: 5e12, product: 8192, tokens: 8192, texts: 64, blocks: 32, width: 4096, feedForward: 11_008,
+      points: 8192, fusedRows: 16_384),
     BenchmarkScale(
-      fromRate: 5e11, product: 4096, tokens: 2048, width: 4096, feedForward: 11_008, points: 4096, fusedRows: 16_384),
+      fromRate: 5e11, product: 4096, tokens: 2048, texts: 16, blocks: 8, width: 4096, feedForward: 11_008,
+      points: 4096, fusedRows: 16_384),
     BenchmarkScale(
-      fromRate: 2e10, product: 1536, tokens: 512, width: 2048, feedForward: 5632, points: 1024, fusedRows: 16_384),
+      fromRate: 2e10, product: 1536, tokens: 512, texts: 2, blocks: 2, width: 2048, feedForward: 5632, points: 1024,
+      fusedRows: 16_384),
     BenchmarkScale(
-      fromRate: 0, product: 512, tokens: 128, width: 512, feedForward: 1408, points: 256, fusedRows: 8192),
+      fromRate: 0, product: 512, tokens: 128, texts: 1, blocks: 1, width: 512, feedForward: 1408, points: 256,
+      fusedRows: 8192),
   ]
 
   /// The scale for a device, after a trial product.
@@ -57,7 +67,9 @@ public struct BenchmarkScale: Sendable {
 
   /// About the memory that the largest case takes.
   private var byteCount: Int {
-    max(3 * product * product * 4, 4 * fusedRows * width * 4, 4 * tokens * feedForward * 4)
+    max(
+      3 * product * product * 4, 4 * fusedRows * width * 4, 4 * tokens * feedForward * 4,
+      4 * texts * BenchmarkScale.textLength * (2 * width + 3 * feedForward))
   }
 }
 
@@ -88,7 +100,8 @@ extension OperationCase {
     let shape = AttentionShape(
       queryHeads: heads, keyValueHeads: heads / BenchmarkScale.queriesPerKey,
       headDimension: BenchmarkScale.headDimension, scale: 0.088)
-    let texts = [Int](repeating: min(256, scale.tokens), count: max(1, scale.tokens / 256))
+    let length = min(BenchmarkScale.textLength, scale.tokens)
+    let texts = [Int](repeating: length, count: scale.tokens / length)
     let (tokens, width, feedForward) = (scale.tokens, scale.width, scale.feedForward)
     return [
       embeddingLookup(tokens: tokens, vocabulary: 4096, width: width, .bfloat16),

@@ -13,6 +13,7 @@ extension OperationCase {
           cases.append(rmsNorm(rows: rows, width: width, type, inPlace: inPlace))
           cases.append(layerNorm(rows: rows, width: width, type, hasBias: inPlace, inPlace: inPlace))
         }
+        if type != .float32 { cases.append(rmsNorm(rows: rows, width: width, type, into: type)) }
       }
     }
     for (tokens, heads, dimension, rotated) in [(0, 1, 2, 2), (1, 1, 2, 2), (13, 3, 10, 6), (32, 4, 64, 64)] {
@@ -22,6 +23,7 @@ extension OperationCase {
       for place in OutputPlace.allCases {
         cases += Activation.allCases.map { gatedActivation($0, rows: rows, width: width, into: place) }
       }
+      cases += [ElementType.float16, .bfloat16].map { gatedActivation(.silu, rows: rows, width: width, as: $0) }
       for inPlace in [false, true] {
         cases += Activation.allCases.map { activate($0, rows: rows, width: width, inPlace: inPlace) }
       }
@@ -49,22 +51,25 @@ extension OperationCase {
     }
   }
 
-  static func rmsNorm(rows: Int, width: Int, _ type: ElementType, inPlace: Bool = false) -> OperationCase {
+  static func rmsNorm(
+    rows: Int, width: Int, _ type: ElementType, inPlace: Bool = false, into result: ElementType = .float32
+  ) -> OperationCase {
     // The sum of squares has only positive terms, and half of its relative error reaches the root.
     OperationCase(
-      "rmsNorm", "[\(rows), \(width)]\(inPlace ? " in place" : "")", type: type.rawValue, tolerance: .sum(of: width),
-      flops: 4 * rows * width,
-      bytes: 8 * rows * width
+      "rmsNorm", "[\(rows), \(width)]\(inPlace ? " in place" : "")",
+      type: result == .float32 ? type.rawValue : "\(type.rawValue) → \(result.rawValue)",
+      tolerance: Tolerance.sum(of: width).rounded(to: result), flops: 4 * rows * width,
+      bytes: (4 + result.byteCount) * rows * width
     ) { bench throws(DeviceError) in
       let x = bench.numbers.matrix(rows, width)
       let gain = bench.numbers.matrix(1, width, type)
       let input = inPlace ? try bench.inPlace(x) : try bench.input(x)
       let gains = try bench.input(gain)
-      let out = inPlace ? input : try bench.output(rows, width)
+      let out = inPlace ? input : try bench.output(rows, width, result)
       try bench.perform { () throws(DeviceError) in
         try bench.backend.rmsNorm(input, gain: gains, epsilon: 1e-5, into: out)
       }
-      try bench.expect(out, Reference.rmsNorm(x, gain: gain, epsilon: Double(Float(1e-5))))
+      try bench.expect(out, Reference.rmsNorm(x, gain: gain, epsilon: Double(Float(1e-5))).rounded(to: result))
     }
   }
 
@@ -135,23 +140,27 @@ extension OperationCase {
   }
 
   static func gatedActivation(
-    _ activation: Activation, rows: Int, width: Int, into place: OutputPlace = .ofItsOwn
+    _ activation: Activation, rows: Int, width: Int, into place: OutputPlace = .ofItsOwn,
+    as type: ElementType = .float32
   ) -> OperationCase {
     OperationCase(
       "gatedActivation", "\(activation.rawValue) [\(rows), \(width)] \(place.rawValue)",
-      tolerance: .roundings(8, because: "an exponential within 2 ulp (4 roundings), a sum, a quotient and a product"),
-      flops: 6 * rows * width, bytes: 12 * rows * width
+      type: type == .float32 ? type.rawValue : "float32 → \(type.rawValue)",
+      tolerance: Tolerance.roundings(
+        8, because: "an exponential within 2 ulp (4 roundings), a sum, a quotient and a product"
+      ).rounded(to: type),
+      flops: 6 * rows * width, bytes: (8 + type.byteCount) * rows * width
     ) { bench throws(DeviceError) in
       // Wide enough to reach the tails; beyond 9 the results of gelu fall below the range of float32.
       let gate = bench.numbers.matrix(rows, width, scale: 3)
       let up = bench.numbers.matrix(rows, width)
       let gates = place == .gate ? try bench.inPlace(gate) : try bench.input(gate)
       let ups = place == .up ? try bench.inPlace(up) : try bench.input(up)
-      let out = place == .gate ? gates : place == .up ? ups : try bench.output(rows, width)
+      let out = place == .gate ? gates : place == .up ? ups : try bench.output(rows, width, type)
       try bench.perform { () throws(DeviceError) in
         try bench.backend.gatedActivation(activation, gate: gates, up: ups, into: out)
       }
-      try bench.expect(out, Reference.gatedActivation(activation, gate: gate, up: up))
+      try bench.expect(out, Reference.gatedActivation(activation, gate: gate, up: up).rounded(to: type))
     }
   }
 

@@ -29,12 +29,15 @@ extension Reference {
     return Expectation(normalised, magnitudes: magnitudes)
   }
 
-  static func multiply(_ a: HostMatrix, _ weights: HostMatrix, bias: HostMatrix?) -> Expectation {
+  static func multiply(
+    _ a: HostMatrix, _ weights: HostMatrix, bias: HostMatrix?, addedTo before: HostMatrix?
+  ) -> Expectation {
     var (sums, magnitudes): ([Double], [Double]) = ([], [])
     for row in 0..<a.rows {
       for column in 0..<weights.rows {
-        var sum = bias?[0, column] ?? 0
-        var magnitude = sum.magnitude
+        let terms = [bias?[0, column] ?? 0, before?[row, column] ?? 0]
+        var sum = terms.reduce(0, +)
+        var magnitude = terms.reduce(0) { $0 + $1.magnitude }
         for index in 0..<a.columns {
           sum += a[row, index] * weights[column, index]
           magnitude += (a[row, index] * weights[column, index]).magnitude

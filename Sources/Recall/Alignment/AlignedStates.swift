@@ -111,12 +111,14 @@ final class AlignedStates {
   /// The tokens of the samples that maps are fitted to.
   var fittedTokens: Int { parts.reduce(0) { $0 + ($1.isFitted ? $1.samples.tokenIdentifiers.count : 0) } }
 
-  /// The bytes of streams and scratch for samples of the given lengths, model by model.
-  static func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]]) -> Int {
+  /// The bytes of streams and scratch for samples of the given lengths, model by model, on a device.
+  static func byteCount(
+    _ configuration: ModelConfiguration, lengths: [[Int]], on backend: any ComputeBackend
+  ) -> Int {
     let tokens = lengths.joined().reduce(0, +)
-    let batch = lengths.map(SampleBatches.mostTokens)
+    let batch = lengths.map { SampleBatches.mostTokens(lengths: $0, on: backend.device.kind) }
     let workspace = ForwardWorkspace.byteCount(
-      configuration, tokens: batch.max() ?? 0, longestText: lengths.joined().max() ?? 0)
+      configuration, tokens: batch.max() ?? 0, longestText: lengths.joined().max() ?? 0, on: backend)
     return 2 * (tokens * configuration.hiddenSize * ElementType.float32.byteCount + workspace)
   }
 
@@ -190,9 +192,9 @@ final class AlignedStates {
         let input = try input(
           of: stage, forward, states, sequences, block: block, weights: weights, workspace: workspace)
         if stage == .heads {
-          try forward.addAttention(input, to: states, weights: weights, workspace: workspace)
+          try forward.addAttention(input, to: states, weights: weights)
         } else {
-          try forward.addFeedForward(input, to: states, weights: weights, workspace: workspace)
+          try forward.addFeedForward(input, to: states, weights: weights)
         }
       }
     }

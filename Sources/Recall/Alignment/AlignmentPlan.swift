@@ -133,9 +133,12 @@ public struct AlignmentPlan: Sendable {
   ///   - lengths: The lengths of each model's samples.
   ///   - models: How many models are merged.
   ///   - elementSize: The bytes of the widest element of a tensor.
+  ///   - backend: The device.
   /// - Returns: Bytes.
-  func byteCount(_ configuration: ModelConfiguration, lengths: [[Int]], models: Int, elementSize: Int) -> Int {
-    let batch = lengths.map(SampleBatches.mostTokens).max() ?? 0
+  func byteCount(
+    _ configuration: ModelConfiguration, lengths: [[Int]], models: Int, elementSize: Int, on backend: any ComputeBackend
+  ) -> Int {
+    let batch = lengths.map { SampleBatches.mostTokens(lengths: $0, on: backend.device.kind) }.max() ?? 0
     let headShape = [configuration.vocabularySize, configuration.hiddenSize]
     let groups =
       LayerAlignment.groups.map { $0.map(configuration.shape(of:)) } + (configuration.tiesHead ? [] : [[headShape]])
@@ -155,7 +158,7 @@ public struct AlignmentPlan: Sendable {
     let heads =
       configuration.tiesHead && !isMeasured
       ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
-    return AlignedStates.byteCount(configuration, lengths: lengths) + scratch + max(block, heads)
+    return AlignedStates.byteCount(configuration, lengths: lengths, on: backend) + scratch + max(block, heads)
       + (fits(lengths) ? StageFit.byteCount(configuration, tokens: lengths.joined().reduce(0, +), batch: batch) : 0)
       + (isMeasured ? HeadScores.byteCount(configuration) : 0)
   }

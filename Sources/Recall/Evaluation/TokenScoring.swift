@@ -46,7 +46,8 @@ public struct TokenScoring {
     of sequences: [ScoredSequence], progress: (Int, Int) throws -> Void = { _, _ in }
   ) throws -> [[TokenScore]] {
     let passes = SampleBatches.passes(
-      lengths: sequences.map(\.input.count), width: model.configuration.hiddenSize, byteBudget: stateBudget)
+      lengths: sequences.map(\.input.count), width: model.configuration.hiddenSize, byteBudget: stateBudget,
+      on: backend.device.kind)
     let layers = model.configuration.blockCount + 2
     var done = 0
     return try passes.flatMap { pass in

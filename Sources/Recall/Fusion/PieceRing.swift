@@ -1,6 +1,7 @@
 import Checkpoint
 import Compute
 import Diagnostics
+import Foundation
 
 /// How tensors are cut into pieces, and how many pieces are on their way from the inputs to the output at once.
 ///
@@ -23,12 +24,14 @@ public struct PieceRing: Sendable, Equatable {
 
   /// Elements that stay in a core's cache from reading to writing, with a few models of 16 bits.
   private static let elementsInCache = 1 << 18
-  /// Elements that keep a device's bus busy.
-  private static let elementsOnTheBus = 1 << 22
+  /// Elements whose transfer takes far longer than starting it, with a few models of 16 bits.
+  private static let elementsOnTheBus = 1 << 21
   /// The fewest elements that are worth a call of the system.
   private static let fewestElements = 1 << 16
   /// How many reads keep a disk busy.
   private static let readsAtOnce = 4
+  /// How many threads copy from the page cache as fast as a bus takes it up, at some 5 GB/s each.
+  private static let readsForTheBus = 16
   /// Where each input of a piece starts.
   static let alignment = 64
 
@@ -40,8 +43,11 @@ public struct PieceRing: Sendable, Equatable {
   ///   - backend: The device.
   ///   - budget: The most bytes to use, if they are bounded.
   init?(for plan: FusionPlan, scratch: LaneScratch = .none, on backend: any ComputeBackend, budget: Int?) {
-    var elements = backend.device.kind == .processor ? PieceRing.elementsInCache : PieceRing.elementsOnTheBus
-    var slots = max(PieceRing.readsAtOnce, backend.threadBackends?.count ?? 0)
+    let isProcessor = backend.device.kind == .processor
+    var elements = isProcessor ? PieceRing.elementsInCache : PieceRing.elementsOnTheBus
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let threads = isProcessor ? backend.threadBackends?.count ?? 0 : min(cores, PieceRing.readsForTheBus)
+    var slots = max(PieceRing.readsAtOnce, threads)
     func ring() -> PieceRing { PieceRing(for: plan, scratch: scratch, slots: slots, pieceElements: elements) }
     if let budget {
       while ring().byteCount > budget, slots > PieceRing.readsAtOnce { slots -= 1 }

@@ -39,7 +39,8 @@ public struct ForwardWorkspace {
   let heads: Matrix
   let gate: Matrix
   let up: Matrix
-  let projected: Matrix
+  /// The gated activations where a product takes them in 16 bits; else they take the place of the gate.
+  let gated: Matrix?
   let geometry: AttentionGeometry
 
   /// Reserves scratch for batches of up to `tokens` tokens in texts of up to `longestText` tokens.
@@ -56,15 +57,27 @@ public struct ForwardWorkspace {
     heads = try backend.allocate(rows: tokens, columns: queryWidth)
     gate = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
     up = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
-    projected = try backend.allocate(rows: tokens, columns: configuration.hiddenSize)
+    gated =
+      backend.takesNarrowActivations
+      ? try backend.allocate(rows: tokens, columns: configuration.intermediateSize, .bfloat16) : nil
     geometry = try AttentionGeometry(configuration, longestText: longestText, on: backend)
   }
 
-  /// The bytes that a workspace takes.
-  public static func byteCount(_ configuration: ModelConfiguration, tokens: Int, longestText: Int) -> Int {
+  /// The bytes that a workspace takes on a device.
+  public static func byteCount(
+    _ configuration: ModelConfiguration, tokens: Int, longestText: Int, on backend: any ComputeBackend
+  ) -> Int {
     let heads = 2 * configuration.queryHeads + 2 * configuration.keyValueHeads
-    let width = 2 * configuration.hiddenSize + heads * configuration.headDimension + 2 * configuration.intermediateSize
-    return 4 * tokens * width + AttentionGeometry.byteCount(configuration, longestText: longestText)
+    let width = configuration.hiddenSize + heads * configuration.headDimension + 2 * configuration.intermediateSize
+    let narrow = backend.takesNarrowActivations ? configuration.intermediateSize : 0
+    return tokens * (4 * width + 2 * narrow) + AttentionGeometry.byteCount(configuration, longestText: longestText)
+  }
+}
+
+extension ComputeBackend {
+  /// Whether products take activations in 16 bits from some weights.
+  fileprivate var takesNarrowActivations: Bool {
+    ElementType.allCases.contains { activationType(withWeights: $0, precision: .fast) != .float32 }
   }
 }
 
@@ -99,34 +112,45 @@ public struct DecoderForwardPass {
     _ states: Matrix, sequences: PackedSequences, through weights: BlockWeights, block: Int,
     workspace: ForwardWorkspace
   ) throws(DeviceError) {
-    let normed = try attentionInput(states, weights: weights, workspace: workspace)
-    let heads = try attend(normed, sequences: sequences, weights: weights, block: block, workspace: workspace)
-    try addAttention(heads, to: states, weights: weights, workspace: workspace)
-    let inner = try feedForwardInput(states, weights: weights, workspace: workspace)
-    let gated = try feed(inner, weights: weights, workspace: workspace)
-    try addFeedForward(gated, to: states, weights: weights, workspace: workspace)
+    func input(of parts: BlockPart...) throws(DeviceError) -> ElementType {
+      let types = try parts.map { part throws(DeviceError) in
+        try backend.activationType(withWeights: weights(part).elementType, precision: precision)
+      }
+      return types.allSatisfy { $0 == types[0] } ? types[0] : .float32
+    }
+    let normed = try attentionInput(
+      states, weights: weights, workspace: workspace, as: input(of: .query, .key, .value))
+    let heads = try attend(
+      normed, sequences: sequences, weights: weights, block: block, workspace: workspace,
+      as: input(of: .attentionOutput))
+    try addAttention(heads, to: states, weights: weights)
+    let inner = try feedForwardInput(states, weights: weights, workspace: workspace, as: input(of: .gate, .up))
+    let gated = try feed(inner, weights: weights, workspace: workspace, as: input(of: .down))
+    try addFeedForward(gated, to: states, weights: weights)
   }
 
-  // MARK: The steps of a block, each in scratch that the next block of any model overwrites
+  // MARK: The steps of a block, each in scratch that the next block of any model overwrites, in a type that the next product
+  // takes
 
   /// The normed states, of which queries, keys and values are made.
   func attentionInput(
-    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
-    let normed = try workspace.normed.rows(0..<states.rows)
+    let normed = try workspace.normed.first(states.rows, as: type)
     try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
     return normed
   }
 
   /// The heads of attention side by side, the input of its output projection.
   func attend(
-    _ normed: Matrix, sequences: PackedSequences, weights: BlockWeights, block: Int, workspace: ForwardWorkspace
+    _ normed: Matrix, sequences: PackedSequences, weights: BlockWeights, block: Int, workspace: ForwardWorkspace,
+    as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
     let batch = 0..<sequences.tokens
     let queries = try workspace.queries.rows(batch)
     let keys = try workspace.keys.rows(batch)
     let values = try workspace.values.rows(batch)
-    let heads = try workspace.heads.rows(batch)
+    let heads = try workspace.heads.first(sequences.tokens, as: type)
     try backend.multiply(
       normed, transposed: weights(.query), bias: weights.optional(.queryBias), precision: precision, into: queries)
     try backend.multiply(
@@ -143,28 +167,24 @@ public struct DecoderForwardPass {
   }
 
   /// Projects the heads and adds them to the residual stream.
-  func addAttention(
-    _ heads: Matrix, to states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
-  ) throws(DeviceError) {
-    let projected = try workspace.projected.rows(0..<states.rows)
+  func addAttention(_ heads: Matrix, to states: Matrix, weights: BlockWeights) throws(DeviceError) {
     try backend.multiply(
       heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), precision: precision,
-      into: projected)
-    try backend.add(projected, to: states)
+      adding: true, into: states)
   }
 
   /// The normed states, of which gate and up are made.
   func feedForwardInput(
-    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
-    let normed = try workspace.normed.rows(0..<states.rows)
+    let normed = try workspace.normed.first(states.rows, as: type)
     try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
     return normed
   }
 
   /// The gated activations, the input of the down projection.
   func feed(
-    _ normed: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
+    _ normed: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
     let gate = try workspace.gate.rows(0..<normed.rows)
     let up = try workspace.up.rows(0..<normed.rows)
@@ -172,18 +192,17 @@ public struct DecoderForwardPass {
       normed, transposed: weights(.gate), bias: weights.optional(.gateBias), precision: precision, into: gate)
     try backend.multiply(
       normed, transposed: weights(.up), bias: weights.optional(.upBias), precision: precision, into: up)
-    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gate)
-    return gate
+    var gated = gate
+    if type != .float32, let narrow = workspace.gated { gated = try narrow.first(normed.rows, as: type) }
+    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gated)
+    return gated
   }
 
   /// Projects the gated activations and adds them to the residual stream.
-  func addFeedForward(
-    _ gated: Matrix, to states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace
-  ) throws(DeviceError) {
-    let projected = try workspace.projected.rows(0..<states.rows)
+  func addFeedForward(_ gated: Matrix, to states: Matrix, weights: BlockWeights) throws(DeviceError) {
     try backend.multiply(
-      gated, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, into: projected)
-    try backend.add(projected, to: states)
+      gated, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, adding: true,
+      into: states)
   }
 
   /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
@@ -193,6 +212,11 @@ public struct DecoderForwardPass {
 }
 
 extension Matrix {
+  /// The memory of the first rows or of fewer bytes, as so many rows of a type.
+  fileprivate func first(_ count: Int, as type: ElementType) throws(DeviceError) -> Matrix {
+    try Matrix(buffer, byteOffset: byteOffset, rows: count, columns: columns, elementType: type)
+  }
+
   /// The matrix in a type that the operations of the pass take: float64 is rounded to float32, as it is in sums.
   func asWeights(on backend: any ComputeBackend) throws(DeviceError) -> Matrix {
     guard elementType == .float64 else { return self }

@@ -3,10 +3,11 @@ import Diagnostics
 import Dispatch
 import Synchronization
 
-/// A thread that fills a fixed ring of buffers with what will be needed next, in order, while the consumer works on what
-/// came before.
+/// Threads that fill a fixed ring of buffers with what will be needed next, while the consumer works on what came before
+/// and takes it in order.
 ///
-/// The ring bounds the memory: no unit is read before a buffer has been given back.
+/// The ring bounds the memory: no unit is read before a buffer has been given back. Several units are read at a time where
+/// one does not keep all cores busy: a thread copies a few GB/s from the page cache, a bus to a device takes many times that.
 final class ReadAhead<Unit: Sendable>: Sendable {
   /// A unit that has been read.
   struct Filled: Sendable {
@@ -16,10 +17,18 @@ final class ReadAhead<Unit: Sendable>: Sendable {
 
   private struct Ring {
     var free: [HostBuffer]
-    var filled: [Result<Filled, Failure>] = []
+    /// The number of the next unit to read.
+    var next = 0
+    /// What has been read and not been taken, by the number of the unit.
+    var filled: [Int: Result<Filled, Failure>] = [:]
+    /// How many units have been read without a gap.
+    var complete = 0
+    /// How many of them are taken.
+    var taken = 0
     var isCancelled = false
   }
 
+  private let units: [Unit]
   private let ring: Mutex<Ring>
   private let freed = DispatchSemaphore(value: 0)
   private let ready = DispatchSemaphore(value: 0)
@@ -29,27 +38,61 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   /// - Parameters:
   ///   - units: What to read, in the order of consumption.
   ///   - buffers: The ring; at least one buffer, each large enough for any unit.
-  ///   - read: Fills a buffer; called on one background thread.
+  ///   - readers: How many units are read at a time, if there are as many buffers.
+  ///   - read: Fills a buffer; called on so many background threads.
   init(
-    _ units: [Unit], buffers: [HostBuffer], read: @escaping @Sendable (Unit, HostBuffer) throws(Failure) -> Void
+    _ units: [Unit], buffers: [HostBuffer], readers: Int = 1,
+    read: @escaping @Sendable (Unit, HostBuffer) throws(Failure) -> Void
   ) {
+    self.units = units
     ring = Mutex(Ring(free: buffers))
     for _ in buffers { freed.signal() }
-    DispatchQueue(label: "recall.read-ahead").async { [self] in
-      for unit in units {
-        freed.wait()
-        guard let buffer = ring.withLock({ $0.isCancelled ? nil : $0.free.popLast() }) else { return }
-        do throws(Failure) {
-          try read(unit, buffer)
-          ring.withLock { $0.filled.append(.success(Filled(unit: unit, buffer: buffer))) }
-          ready.signal()
-        } catch {
-          ring.withLock { $0.filled.append(.failure(error)) }
-          ready.signal()
-          return
+    for reader in 0..<min(readers, buffers.count) {
+      DispatchQueue(label: "recall.read-ahead.\(reader)").async { [self] in
+        while let (number, buffer) = nextToRead() {
+          let result = Result { () throws(Failure) in
+            try read(units[number], buffer)
+            return Filled(unit: units[number], buffer: buffer)
+          }
+          finish(number, result)
         }
       }
     }
+  }
+
+  /// The next unit with a buffer for it, when there is one; `nil` when no more is to be read.
+  private func nextToRead() -> (number: Int, buffer: HostBuffer)? {
+    guard ring.withLock({ $0.next < units.count }) else { return nil }
+    freed.wait()
+    let found = ring.withLock { ring -> (Int, HostBuffer)? in
+      guard !ring.isCancelled, ring.next < units.count, let buffer = ring.free.popLast() else { return nil }
+      ring.next += 1
+      return (ring.next - 1, buffer)
+    }
+    // The other readers wait for the same end.
+    if found == nil { freed.signal() }
+    return found
+  }
+
+  /// Makes a unit ready to be taken once all before it are; nothing is read after a failure.
+  private func finish(_ number: Int, _ result: Result<Filled, Failure>) {
+    let completed = ring.withLock { ring in
+      ring.filled[number] = result
+      if case .failure = result { ring.isCancelled = true }
+      let before = ring.complete
+      while ring.filled[ring.complete] != nil { ring.complete += 1 }
+      return ring.complete - before
+    }
+    for _ in 0..<completed { ready.signal() }
+  }
+
+  private func take() throws(Failure) -> Filled {
+    let result = ring.withLock { ring in
+      ring.taken += 1
+      return ring.filled.removeValue(forKey: ring.taken - 1)
+    }
+    guard let result else { preconditionFailure("a unit is ready when it is signalled") }
+    return try result.get()
   }
 
   /// The next unit in order, waiting for it if need be; to be called once per unit.
@@ -57,7 +100,7 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   /// - Throws: The failure of the reader.
   func next() throws(Failure) -> Filled {
     ready.wait()
-    return try ring.withLock { $0.filled.removeFirst() }.get()
+    return try take()
   }
 
   /// The next unit in order if it has been read already; to be called in place of `next`.
@@ -65,7 +108,7 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   /// - Throws: The failure of the reader.
   func nextIfReady() throws(Failure) -> Filled? {
     guard ready.wait(timeout: .now()) == .success else { return nil }
-    return try ring.withLock { $0.filled.removeFirst() }.get()
+    return try take()
   }
 
   /// Returns a buffer to the ring once nothing uses its content any more.
@@ -74,7 +117,7 @@ final class ReadAhead<Unit: Sendable>: Sendable {
     freed.signal()
   }
 
-  /// Stops the reader; to be called when the consumer gives up before the last unit.
+  /// Stops the readers; to be called when the consumer gives up before the last unit.
   func cancel() {
     ring.withLock { $0.isCancelled = true }
     freed.signal()

@@ -2,6 +2,7 @@ import Checkpoint
 import Compute
 import Diagnostics
 import Dispatch
+import Foundation
 import Synchronization
 
 /// The tensors of one layer of one model on the device, by name.
@@ -76,7 +77,7 @@ public struct LayerWalk {
     let sources = try read.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
     let nothing = [ResidentTensors](repeating: [:], count: read.count)
 
-    let steps = (0..<configuration.blockCount).flatMap { block in read.indices.map { Step(block: block, model: $0) } }
+    let steps = steps
     let ahead = try readAhead(steps)
     defer { ahead.cancel() }
     try visit(.embedding, finite(extractors.map { try $0.embed() }, at: .embedding, tensors: nothing), nothing)
@@ -112,6 +113,28 @@ public struct LayerWalk {
     return extractors.map(\.states)
   }
 
+  /// Brings every block of every model to the device, shallow to deep, and lets it go.
+  ///
+  /// - Returns: The bytes.
+  /// - Throws: `Failure` or `DeviceError`.
+  func feed() throws -> Int {
+    let sources = try read.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
+    var bytes = 0
+    let steps = steps
+    let ahead = try readAhead(steps)
+    defer { ahead.cancel() }
+    var uploaded: [Uploaded] = []
+    for step in steps {
+      uploaded.append(try upload(ahead.next(), sources))
+      bytes += uploaded.last?.tensors.values.reduce(0) { $0 + $1.byteCount } ?? 0
+      guard step.model == read.count - 1 else { continue }
+      try backend.synchronize()
+      for block in uploaded { ahead.giveBack(block.buffer) }
+      uploaded = []
+    }
+    return bytes
+  }
+
   /// The host memory of a walk: two layers of each model, and for adapters what their bases become with them.
   public static func hostByteCount(_ models: [Model]) -> Int {
     let adapters = models.map(\.directory).filter { $0.adapter != nil }
@@ -121,12 +144,23 @@ public struct LayerWalk {
 
   // MARK: Reading
 
+  /// What is read, in order.
+  private var steps: [Step] {
+    (0..<(models.first?.configuration.blockCount ?? 0)).flatMap { block in
+      read.indices.map { Step(block: block, model: $0) }
+    }
+  }
+
+  /// A block has three or four large tensors, which keep as many cores busy.
+  private static var blocksReadAtOnce: Int { max(1, ProcessInfo.processInfo.activeProcessorCount / 4) }
+
   private func readAhead(_ steps: [Step]) throws(DeviceError) -> ReadAhead<Step> {
     let byteCount = read.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
     let buffers = try (0..<2 * read.count).map { _ throws(DeviceError) in
       try backend.allocateHost(byteCount: byteCount)
     }
-    return ReadAhead(steps, buffers: buffers) { [read, digests] (step, buffer) throws(Failure) in
+    return ReadAhead(steps, buffers: buffers, readers: LayerWalk.blocksReadAtOnce) {
+      [read, digests] (step, buffer) throws(Failure) in
       try LayerWalk.read(block: step.block, of: read[step.model], digest: digests[step.model], into: buffer)
     }
   }

@@ -1,7 +1,7 @@
 import Compute
 
-/// Samples packed into batches: the same batches for every model, device and memory budget, because the order of float
-/// sums inside a matrix product may depend on what is multiplied together.
+/// Samples packed into batches: on a kind of device the same batches for every model and memory budget, because the order of
+/// float sums inside a matrix product may depend on what is multiplied together.
 public struct SampleBatches {
   /// Some samples, packed.
   struct Batch {
@@ -11,7 +11,11 @@ public struct SampleBatches {
   }
 
   /// A batch is closed before it would hold more tokens than this; a longer text is a batch of its own.
-  static let tokensPerBatch = 1024
+  ///
+  /// A processor's caches hold the activations of few tokens. A GPU has a hundred units to keep busy: with 1024 rows a
+  /// product of 4096 columns has one tile for each of them, and every kernel between products costs as much to start as to
+  /// run.
+  static func tokensPerBatch(on kind: DeviceDescription.Kind) -> Int { kind == .processor ? 1024 : 4096 }
 
   /// The batches in order.
   let batches: [Batch]
@@ -36,7 +40,7 @@ public struct SampleBatches {
   init(_ texts: [[Int32]], on backend: any ComputeBackend) throws(DeviceError) {
     let lengths = texts.map(\.count)
     var start = 0
-    batches = try SampleBatches.groups(lengths: lengths).map { group throws(DeviceError) in
+    batches = try SampleBatches.groups(lengths: lengths, on: backend.device.kind).map { group throws(DeviceError) in
       let tokens = start..<start + lengths[group].reduce(0, +)
       start = tokens.upperBound
       let sequences = try PackedSequences(lengths: Array(lengths[group]), on: backend)
@@ -49,10 +53,10 @@ public struct SampleBatches {
   }
 
   /// Which consecutive samples are run in one pass, so that their residual streams fit a budget; cut only where batches end.
-  static func passes(lengths: [Int], width: Int, byteBudget: Int) -> [Range<Int>] {
+  static func passes(lengths: [Int], width: Int, byteBudget: Int, on kind: DeviceDescription.Kind) -> [Range<Int>] {
     var passes: [Range<Int>] = []
     var taken = 0
-    for group in groups(lengths: lengths) {
+    for group in groups(lengths: lengths, on: kind) {
       let bytes = lengths[group].reduce(0, +) * width * ElementType.float32.byteCount
       if let last = passes.last, taken + bytes <= byteBudget {
         passes[passes.count - 1] = last.lowerBound..<group.upperBound
@@ -66,12 +70,18 @@ public struct SampleBatches {
   }
 
   /// The most tokens that a batch can have, however some of the texts are packed.
-  static func mostTokens(lengths: [Int]) -> Int {
-    max(lengths.max() ?? 0, min(tokensPerBatch, lengths.reduce(0, +)))
+  static func mostTokens(lengths: [Int], on kind: DeviceDescription.Kind) -> Int {
+    max(lengths.max() ?? 0, min(tokensPerBatch(on: kind), lengths.reduce(0, +)))
+  }
+
+  /// The tokens of the largest batch of texts packed in their order.
+  static func largestBatch(lengths: [Int], on kind: DeviceDescription.Kind) -> Int {
+    groups(lengths: lengths, on: kind).map { lengths[$0].reduce(0, +) }.max() ?? 0
   }
 
   /// Which consecutive samples share a batch.
-  static func groups(lengths: [Int]) -> [Range<Int>] {
+  package static func groups(lengths: [Int], on kind: DeviceDescription.Kind) -> [Range<Int>] {
+    let tokensPerBatch = tokensPerBatch(on: kind)
     var groups: [Range<Int>] = []
     var start = 0
     var tokens = 0

@@ -85,7 +85,8 @@ public struct TypicalSampleSelection {
     let representations = try RepresentationScratch(
       directory: scratchDirectory, samples: pool.count, width: configuration.hiddenSize)
     let passes = SampleBatches.passes(
-      lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget)
+      lengths: pool.map(\.tokens.count), width: configuration.hiddenSize, byteBudget: stateBudget,
+      on: backend.device.kind)
     for (number, range) in passes.enumerated() {
       // A text between two clusters goes to one or the other by the last bits of its states, and takes others along.
       let walk = try LayerWalk(
