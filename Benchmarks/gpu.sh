@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # What has to be seen on a machine with an NVIDIA GPU, in one command and under ten minutes: every operation against its
-# reference, a whole merge against the processor's, the memory checker, and the rates. It needs the recall binary, the
-# driver, NVRTC and cuBLAS; compute-sanitizer is used where it is installed.
+# reference, a whole merge against the processor's, the rates beside their ceilings and goals, a merge of three models of
+# 7 billion parameters, PyTorch and transformers on the same work, and the memory checker. It needs the recall binary, the
+# driver, NVRTC and cuBLAS; peers are compared where python3 has them, compute-sanitizer is used where it is installed.
 #
 #   Benchmarks/gpu.sh [RECALL]      the binary (default: .build/release/recall)
 #
-# RECALL_CUDA_LIBRARIES names directories of NVRTC and cuBLAS that the loader does not search. The findings go to stdout and
-# to Benchmarks/results/, with date, driver and commit. The exit code is 0 when all that was checked holds, 1 when
-# something does not, 69 without a GPU: nothing is measured then.
+# RECALL_CUDA_LIBRARIES names directories of NVRTC and cuBLAS that the loader does not search; TMPDIR where the models lie,
+# 58 GB. The findings go to stdout and to Benchmarks/results/, with date, driver and commit. The exit code is 0 when all that
+# was checked holds and every goal that was measured is reached, 1 when something is not so, 69 without a GPU: nothing is
+# measured then.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +33,9 @@ fi
 
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 # The emulated device of the tests must leave no results behind.
+is_emulated=false
 if grep -q 'tests only' <<<"$devices"; then
+  is_emulated=true
   results=$work/results.md
 else
   results=Benchmarks/results/$(date -u +%F)-gpu-$(hostname)-$commit.md
@@ -50,6 +54,23 @@ check() {
     failures=$((failures + 1))
   fi
 }
+
+# goal NAME SHARE LEAST: whether a share of a ceiling, in percent, is what it has to be; the emulator has no ceilings.
+goal() {
+  if [[ -z $2 ]]; then
+    echo "- not measured: $1" | say
+  elif $is_emulated; then
+    echo "- not judged: $1: $2 %, to be $3 % or more" | say
+  elif (($2 >= $3)); then
+    echo "- reached: $1: $2 %, to be $3 % or more" | say
+  else
+    echo "- MISSED: $1: $2 %, to be $3 % or more" | say
+    failures=$((failures + 1))
+  fi
+}
+
+# share PATTERN: the share of its ceiling that the stage has whose line in the bench matches.
+share_of() { grep -E -m1 "$1" "$work/bench" | grep -o '[0-9]* %' | head -1 | cut -d' ' -f1; }
 
 # merge DEVICE OUTPUT: the five experts of the repository.
 merge() {
@@ -124,22 +145,69 @@ check "recall-align on the processor" align cpu "$work/aligned-cpu"
 check "recall-align on CUDA" align cuda "$work/aligned-cuda"
 check "both keep as much" aligned_keep_as_much
 
+# Three models of 7 billion parameters and what they become take 58 GB; where there is less room, they have fewer blocks. The
+# emulator gets small ones.
+free=$(df --output=avail -B1000000000 "$work" | tail -1)
+blocks=$(((free - 5) * 32 / 53))
+((blocks < 32)) || blocks=32
+shape=(--layers "$blocks")
+$is_emulated && shape=(--layers 2 --hidden 256 --intermediate 512 --heads 2 --key-value-heads 2 --texts 24 --tokens 32)
+models=()
+if $is_emulated || ((blocks >= 4)); then
+  for name in a b c; do
+    check "a random Llama, ${shape[*]}" Benchmarks/peers/random_llama.sh "$work/llama-$name" "${shape[@]}"
+    models+=(--model "$work/llama-$name")
+  done
+  echo "  memory for the page cache: $(awk '/MemAvailable/ { print int($2 / 1e6) " GB" }' /proc/meminfo) free" | say
+else
+  echo "- not measured: three models of 7 billion parameters, for which $work has no room: $free GB free" | say
+fi
+
+feed=()
+((${#models[@]})) && feed=("${models[@]}" --feed --samples "$work/llama-a/input_ids.jsonl" --typical 20)
+$is_emulated && feed+=(--quick)
+check "recall bench --device cuda" "$recall" bench --device cuda "${feed[@]}" --directory "$work" \
+  --output "$work/bench.json" --progress none
+cp "$work/output" "$work/bench"
+sed 's/^/    /' "$work/bench" | say
+goal "the sum of three bfloat16 tensors, of a copy" "$(share_of '^weightedSum .* 3 × bfloat16')" 90
+goal "the RBF matrix, of the float32 product alone" "$(share_of '^radialBasisKernel ')" 84
+goal "extraction, of the bfloat16 product" "$(share_of '^extraction ')" 60
+goal "layers in the page cache to the device, of a pinned copy" "$(share_of '^their layers brought')" 90
+if ((${#models[@]})); then
+  check "a merge of these models" "$recall" merge --device cuda --anchor "$work/llama-c" "${models[@]:0:4}" \
+    --samples "$work/llama-a/input_ids.jsonl" --typical 20 --output "$work/merged" --progress none
+  sed 's/^/    /' "$work/output" | tail -12 | say
+  rm -rf "$work/merged" "$work"/llama-?
+fi
+
+if command -v python3 >/dev/null; then
+  timeout 150 python3 Benchmarks/peers/gpu_comparison.py "$work/bench.json" 2>"$work/output" | say
+  case ${PIPESTATUS[0]} in
+    0) ;;
+    3) $is_emulated || failures=$((failures + 1)) ;;
+    *) { echo "- not compared: gpu_comparison.py failed" && sed 's/^/    /' "$work/output" | tail -5; } | say ;;
+  esac
+else
+  echo "- not compared: PyTorch and transformers, python3 is not installed" | say
+fi
+
 if command -v compute-sanitizer >/dev/null; then
-  check "compute-sanitizer on recall conform" compute-sanitizer --error-exitcode 1 "$recall" conform --device cuda \
-    --progress none
+  # It slows kernels down by ten and more, so it gets the time that is left.
+  left=$((570 - SECONDS))
+  if timeout "$((left > 30 ? left : 30))" compute-sanitizer --error-exitcode 1 "$recall" conform --device cuda \
+    --progress none >"$work/output" 2>&1; then
+    echo "- passed: compute-sanitizer on recall conform" | say
+  elif (($? == 124)) && ! grep -q '=========.*\(Invalid\|error\)' "$work/output"; then
+    echo "- not checked to the end: compute-sanitizer on recall conform, without errors until ten minutes were over" | say
+  else
+    echo "- FAILED: compute-sanitizer on recall conform" | say
+    sed 's/^/    /' "$work/output" | tail -40 | say
+    failures=$((failures + 1))
+  fi
 else
   echo "- not checked: compute-sanitizer is not installed" | say
 fi
-
-if "$recall" bench --help >/dev/null 2>&1; then
-  check "recall bench --device cuda" "$recall" bench --device cuda --progress none
-  sed 's/^/    /' "$work/output" | say
-else
-  echo "- not measured: this binary has no recall bench" | say
-fi
-for peer in torch transformers; do
-  python3 -c "import $peer" 2>/dev/null || echo "- not compared: $peer is not installed" | say
-done
 
 echo "$failures checks failed" | say
 ((failures == 0))
