@@ -2,10 +2,10 @@
 // [tokens, queryHeads * dimension], keys and values [tokens, keyHeads * dimension].
 //
 // Largest score so far, sum of exponentials and weighted values are corrected whenever a larger score comes (Milakov and
-// Gimelshein 2018).
+// Gimelshein 2018). OUT_FORMAT is the format of out.
 KERNEL attention(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const float, values), MATRIX(const int, starts),
-    MATRIX(void, out), uint outFormat, ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
+    MATRIX(void, out), ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
     uint window, float softCap) {
   LOCAL_FOURS float staged[STAGED_FLOATS];
   LOCAL_FOURS float weights[TILE_FLOATS];
@@ -76,7 +76,7 @@ KERNEL attention(
     ulong outRow = outStart + queryOffset + (row + query) * queryWidth;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
       ulong place = COLUMN(column);
-      if (place < dimension) setElement(outMemory, outFormat, outRow + place, quotient(result[query][column], total));
+      if (place < dimension) setElement(outMemory, OUT_FORMAT, outRow + place, quotient(result[query][column], total));
     }
   }
 }

@@ -44,10 +44,10 @@ KERNEL multiply(
   }
 }
 
-// out[row, column] += bias[column], behind a product that was computed elsewhere.
-KERNEL addBias(MATRIX(const void, bias), uint biasFormat, MATRIX(float, out), ulong count, ulong columns) {
-  GLOBAL float *results = ELEMENTS(out);
-  for (ulong index = FIRST_ELEMENT; index < count; index += ELEMENT_STRIDE) {
-    results[index] += element(biasMemory, biasFormat, biasStart + index % columns);
+// out[row, column] += bias[column], behind a product that was computed elsewhere: a group a row.
+KERNEL addBias(MATRIX(const void, bias), uint biasFormat, MATRIX(float, out), ulong columns) {
+  GLOBAL float *results = ELEMENTS(out) + GROUP * columns;
+  for (ulong column = ITEM; column < columns; column += GROUP_SIZE) {
+    results[column] += element(biasMemory, biasFormat, biasStart + column);
   }
 }

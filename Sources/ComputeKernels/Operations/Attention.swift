@@ -15,11 +15,12 @@ extension KernelBackend {
       queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
     let launch = try attentionLaunch(shape, sequences, of: [queries, keys, values], operation: "attention")
     try self.launch(
-      "attention", of: "attention", launch.constants, operation: "attention",
+      "attention", of: "attention",
+      launch.constants.merging(["OUT_FORMAT": out.elementType.kernelFormat]) { $1 }, operation: "attention",
       groups: sequences.count * launch.tiles * shape.queryHeads,
       [
         .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out),
-        .format(of: out), .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
+        .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
       ] + launch.scores)
   }
 

@@ -6,11 +6,11 @@ extension KernelBackend {
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
   package func embeddingLookup(tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError) {
     try ArgumentChecks.embeddingLookup(tokens: tokens, table: table, into: states)
-    try launchForElements(
-      "embeddingLookup", of: "embedding", operation: "embeddingLookup", count: states.count,
+    try launch(
+      "embeddingLookup", of: "embedding", operation: "embeddingLookup", groups: states.rows,
       [
         .matrix(tokens), .matrix(table), .format(of: table), .matrix(states), .count(table.rows),
-        .count(states.columns), .count(states.count),
+        .count(states.columns),
       ])
   }
 }

@@ -37,8 +37,7 @@ extension KernelBackend {
   private func add(bias: Matrix, to out: Matrix) throws(DeviceError) {
     try launch(
       "addBias", of: "multiply", multiplyConstants(.float32, .float32), operation: "multiply",
-      groups: sizes.groups(forElements: out.count),
-      [.matrix(bias), .format(of: bias), .matrix(out), .count(out.count), .count(out.columns)])
+      groups: out.rows, [.matrix(bias), .format(of: bias), .matrix(out), .count(out.columns)])
   }
 
   private func multiplyConstants(_ activations: ElementType, _ weights: ElementType) -> [String: Int] {

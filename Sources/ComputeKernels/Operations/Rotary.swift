@@ -9,13 +9,11 @@ extension KernelBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.rotaryEmbedding(
       states, headDimension: headDimension, positions: positions, cosines: cosines, sines: sines)
-    let heads = states.columns / headDimension
-    let count = states.rows * heads * cosines.columns
-    try launchForElements(
-      "rotaryEmbedding", of: "rotary", operation: "rotaryEmbedding", count: count,
+    try launch(
+      "rotaryEmbedding", of: "rotary", operation: "rotaryEmbedding", groups: states.rows,
       [
-        .matrix(states), .matrix(positions), .matrix(cosines), .matrix(sines), .count(heads), .count(headDimension),
-        .count(cosines.rows), .count(cosines.columns), .count(count),
+        .matrix(states), .matrix(positions), .matrix(cosines), .matrix(sines), .count(states.columns / headDimension),
+        .count(headDimension), .count(cosines.rows), .count(cosines.columns),
       ])
   }
 }

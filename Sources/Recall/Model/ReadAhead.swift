@@ -8,11 +8,13 @@ import Synchronization
 ///
 /// The ring bounds the memory: no unit is read before a buffer has been given back. Several units are read at a time where
 /// one does not keep all cores busy: a thread copies a few GB/s from the page cache, a bus to a device takes many times that.
-final class ReadAhead<Unit: Sendable>: Sendable {
+package final class ReadAhead<Unit: Sendable>: Sendable {
   /// A unit that has been read.
-  struct Filled: Sendable {
-    let unit: Unit
-    let buffer: HostBuffer
+  package struct Filled: Sendable {
+    /// What it is.
+    package let unit: Unit
+    /// Where it is.
+    package let buffer: HostBuffer
   }
 
   private struct Ring {
@@ -40,7 +42,7 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   ///   - buffers: The ring; at least one buffer, each large enough for any unit.
   ///   - readers: How many units are read at a time, if there are as many buffers.
   ///   - read: Fills a buffer; called on so many background threads.
-  init(
+  package init(
     _ units: [Unit], buffers: [HostBuffer], readers: Int = 1,
     read: @escaping @Sendable (Unit, HostBuffer) throws(Failure) -> Void
   ) {
@@ -98,7 +100,7 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   /// The next unit in order, waiting for it if need be; to be called once per unit.
   ///
   /// - Throws: The failure of the reader.
-  func next() throws(Failure) -> Filled {
+  package func next() throws(Failure) -> Filled {
     ready.wait()
     return try take()
   }
@@ -106,19 +108,19 @@ final class ReadAhead<Unit: Sendable>: Sendable {
   /// The next unit in order if it has been read already; to be called in place of `next`.
   ///
   /// - Throws: The failure of the reader.
-  func nextIfReady() throws(Failure) -> Filled? {
+  package func nextIfReady() throws(Failure) -> Filled? {
     guard ready.wait(timeout: .now()) == .success else { return nil }
     return try take()
   }
 
   /// Returns a buffer to the ring once nothing uses its content any more.
-  func giveBack(_ buffer: HostBuffer) {
+  package func giveBack(_ buffer: HostBuffer) {
     ring.withLock { $0.free.append(buffer) }
     freed.signal()
   }
 
   /// Stops the readers; to be called when the consumer gives up before the last unit.
-  func cancel() {
+  package func cancel() {
     ring.withLock { $0.isCancelled = true }
     freed.signal()
   }
