@@ -71,7 +71,7 @@ public struct BenchReport: Sendable {
   }
 
   private var ceilings: [[String]] {
-    let products = device.products.map { ["product, \($0.elementType) weights", $0.shape, $0.rateText] }
+    let products = device.products.map { ["product, \($0.weightType) weights", $0.shape, $0.rateText] }
     let size = byteText(storage.byteCount)
     let cold =
       storage.cachedShare == 0

@@ -46,7 +46,7 @@ public struct DeviceMeasurement: Sendable {
   ) throws {
     self.device = device
     let scale = try BenchmarkScale.suiting(backend, isQuick: isQuick)
-    let products = OperationCase.products(scale)
+    let products = OperationCase.products(scale, on: backend)
     let benchmarks = OperationCase.benchmarks(scale)
     let total = products.count + benchmarks.count + 4
     var done = 0
@@ -98,6 +98,11 @@ public struct DeviceMeasurement: Sendable {
   }
 }
 
+extension CaseReport {
+  /// The type of a product's weights, which stands behind that of its activations where these have 16 bits as well.
+  var weightType: String { elementType.split(separator: " ").last.map(String.init) ?? elementType }
+}
+
 /// The rates that nothing on a device exceeds.
 private struct Ceilings {
   let products: [CaseReport]
@@ -106,8 +111,8 @@ private struct Ceilings {
   /// Compares a stage with the ceiling that it meets first.
   func stage(_ report: CaseReport) -> DeviceMeasurement.Stage {
     guard report.isArithmetic else { return stage(report, bound: "copy", ceiling: copy.rate) }
-    let product = products.first { $0.elementType == report.elementType } ?? products[0]
-    return stage(report, bound: "\(product.elementType) product", ceiling: product.rate)
+    let product = products.first { $0.weightType == report.weightType } ?? products[0]
+    return stage(report, bound: "\(product.weightType) product", ceiling: product.rate)
   }
 
   private func stage(_ report: CaseReport, bound: String, ceiling: Double?) -> DeviceMeasurement.Stage {

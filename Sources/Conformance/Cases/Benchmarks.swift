@@ -74,10 +74,13 @@ public struct BenchmarkScale: Sendable {
 }
 
 extension OperationCase {
-  /// The products whose rates are the ceilings of arithmetic, one for each type of weights.
-  public static func products(_ scale: BenchmarkScale) -> [OperationCase] {
+  /// The products whose rates are the ceilings of arithmetic, one for each type of weights, with activations that a device
+  /// takes as they are.
+  public static func products(_ scale: BenchmarkScale, on backend: any ComputeBackend) -> [OperationCase] {
     ElementType.weights.map {
-      multiply(rows: scale.product, depth: scale.product, columns: scale.product, $0, hasBias: false)
+      multiply(
+        rows: scale.product, depth: scale.product, columns: scale.product, $0, hasBias: false,
+        activations: backend.activationType(withWeights: $0, precision: .fast))
     }
   }
 
