@@ -10,6 +10,8 @@ typedef unsigned int uint;
 typedef unsigned long long ulong;
 
 #define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE)
+// A kernel of which so many groups share a multiprocessor; the compiler may use the registers that this leaves.
+#define KERNEL_SHARED_BY(COUNT) extern "C" __global__ void __launch_bounds__(GROUP_SIZE, COUNT)
 #define FUNCTION static __device__ __forceinline__
 #define GLOBAL
 #define LOCAL __shared__

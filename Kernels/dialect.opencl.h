@@ -3,6 +3,7 @@
 // A product and a sum are rounded each, unless a kernel writes fma.
 #pragma OPENCL FP_CONTRACT OFF
 
+#define KERNEL_SHARED_BY(COUNT) KERNEL
 #define KERNEL __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1))) void
 #define FUNCTION static inline
 #define GLOBAL __global

@@ -2,17 +2,17 @@
 
 // out = log(sum of e^score) over the keys that a query sees, [tokens, queryHeads]. Every item keeps the largest score and
 // the sum of exponentials of its own keys; the lanes of a query come together at the end.
-KERNEL attentionNormalisers(
+KERNEL_SHARED_BY(2) attentionNormalisers(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const int, starts), MATRIX(float, out),
-    ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal, uint window,
+    uint queryTiles, uint queryHeads, uint keyHeads, uint dimension, float scale, uint causal, uint window,
     float softCap) {
   LOCAL_FOURS float staged[STAGED_FLOATS];
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
-  ulong queryWidth = queryHeads * dimension;
-  ulong keyWidth = keyHeads * dimension;
+  uint queryWidth = queryHeads * dimension;
+  uint keyWidth = keyHeads * dimension;
   ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
-  ulong keyOffset = tile.firstToken * keyWidth + tile.head / (queryHeads / keyHeads) * dimension;
+  ulong keyOffset = tile.firstToken * keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
 
   uint row = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
@@ -27,7 +27,7 @@ KERNEL attentionNormalisers(
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
         scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
-        keyOffset + key * keyWidth, keyWidth, span.end - key, dimension);
+        keyOffset + (ulong)key * keyWidth, keyWidth, span.end - key, dimension);
     UNROLL for (int query = 0; query < 4; query++) {
       uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {
@@ -67,21 +67,23 @@ KERNEL attentionNormalisers(
 // Rows are queries and others keys, and each query's divergence is written as well; or, for `ofKeys`, rows are keys and
 // others the queries of all heads that share them, one head after another. Normalisers and divergences are
 // [tokens, queryHeads], the other matrices [tokens, heads * dimension].
-KERNEL attentionGradient(
+KERNEL_SHARED_BY(GROUPS_AT_ONCE) attentionGradient(
     MATRIX(const float, rows), MATRIX(const float, others), MATRIX(const float, normalisers),
     MATRIX(const float, wantedRows), MATRIX(const float, wantedOthers), MATRIX(const float, wantedNormalisers),
-    MATRIX(const int, starts), MATRIX(float, divergences), MATRIX(float, out), uint ofKeys, ulong rowTiles,
-    ulong rowHeads, ulong otherHeads, ulong dimension, float scale, uint causal, uint window, float softCap) {
+    MATRIX(const int, starts), MATRIX(float, divergences), MATRIX(float, out), uint ofKeys, uint rowTiles,
+    uint rowHeads, uint otherHeads, uint dimension, float scale, uint causal, uint window, float softCap) {
   LOCAL_FOURS float staged[STAGED_FLOATS];
   LOCAL_FOURS float weights[TILE_FLOATS];
   Tile tile = tileOfGroup(ELEMENTS(starts), rowTiles, rowHeads);
   if (tile.rowCount == 0) return;
-  ulong rowWidth = rowHeads * dimension;
-  ulong otherWidth = otherHeads * dimension;
+  uint rowWidth = rowHeads * dimension;
+  uint otherWidth = otherHeads * dimension;
   ulong rowOffset = (tile.firstToken + tile.firstRow) * rowWidth + tile.head * dimension;
-  ulong queryHeads = ofKeys ? otherHeads : rowHeads;
-  ulong firstHead = ofKeys ? tile.head * (otherHeads / rowHeads) : tile.head / (rowHeads / otherHeads);
-  ulong endHead = ofKeys ? firstHead + otherHeads / rowHeads : firstHead + 1;
+  uint queryHeads = ofKeys ? otherHeads : rowHeads;
+  // The query heads that share a key head.
+  uint shared = ofKeys ? otherHeads / rowHeads : rowHeads / otherHeads;
+  uint firstHead = ofKeys ? tile.head * shared : tile.head / shared;
+  uint endHead = ofKeys ? firstHead + shared : firstHead + 1;
 
   uint row = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
@@ -93,8 +95,10 @@ KERNEL attentionGradient(
 
   float inverseCap = softCap > 0 ? 1.0f / softCap : 0.0f;
   Span span = ofKeys ? queriesSeeing(tile, causal, window) : keysSeen(tile, causal, window);
-  for (ulong head = firstHead; head < endHead; head++) {
-    ulong normaliserOffset = tile.firstToken * queryHeads + (ofKeys ? head : tile.head);
+  for (uint head = firstHead; head < endHead; head++) {
+    GLOBAL const float *normaliser = ELEMENTS(normalisers) + tile.firstToken * queryHeads + (ofKeys ? head : tile.head);
+    GLOBAL const float *wantedNormaliser =
+        ELEMENTS(wantedNormalisers) + tile.firstToken * queryHeads + (ofKeys ? head : tile.head);
     for (uint other = span.first; other < span.end; other += OTHERS) {
       uint otherCount = span.end - other < OTHERS ? span.end - other : OTHERS;
       ulong otherOffset = (tile.firstToken + other) * otherWidth + head * dimension;
@@ -120,11 +124,10 @@ KERNEL attentionGradient(
               isSeen(seeing, ofKeys ? ofRow : ofOther, causal, window);
           float weight = 0.0f;
           if (counts) {
-            ulong normaliser = normaliserOffset + seeing * queryHeads;
             float score = scoreOf(*numbers, scale, softCap);
-            float logarithm = score - ELEMENTS(normalisers)[normaliser];
+            float logarithm = score - normaliser[seeing * queryHeads];
             float wantedLogarithm =
-                scoreOf(products[query][place], scale, softCap) - ELEMENTS(wantedNormalisers)[normaliser];
+                scoreOf(products[query][place], scale, softCap) - wantedNormaliser[seeing * queryHeads];
             float wanted = exponential(wantedLogarithm);
             float share = score * inverseCap;
             weight = (exponential(logarithm) - wanted) * scale * fma(-share, share, 1.0f);
@@ -141,8 +144,8 @@ KERNEL attentionGradient(
   UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= tile.rowCount) continue;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
-      ulong place = COLUMN(column);
-      if (place < dimension) ELEMENTS(out)[rowOffset + (row + query) * rowWidth + place] = result[query][column];
+      uint place = COLUMN(column);
+      if (place < dimension) ELEMENTS(out)[rowOffset + (ulong)(row + query) * rowWidth + place] = result[query][column];
     }
   }
   if (ofKeys) return;

@@ -7,6 +7,10 @@
 #define OTHERS QUERIES
 #define OTHERS_OF_ITEM (OTHERS / LANES)
 
+// The groups that a multiprocessor should have room for: an item keeps sums of all its columns, and more addresses where
+// they do not lie in fours.
+#define GROUPS_AT_ONCE (COLUMNS <= 8 && FOURS ? 2 : 1)
+
 // The numbers of an item's others in their tile, and of its columns in their head.
 #define OTHER(PLACE) (ITEM % LANES * OTHERS_OF_ITEM + (PLACE))
 #define COLUMN(PLACE) ((PLACE) / 4 * (4 * LANES) + ITEM % LANES * 4 + (PLACE) % 4)
@@ -22,7 +26,7 @@
 
 // The place of a group: a tile of a text, and a head. There are no rows behind the end of a short text.
 typedef struct {
-  ulong head;
+  uint head;
   ulong firstToken;
   uint tokens;
   // In the text.
@@ -30,17 +34,22 @@ typedef struct {
   uint rowCount;
 } Tile;
 
-FUNCTION Tile tileOfGroup(GLOBAL const int *starts, ulong tiles, ulong heads) {
+FUNCTION Tile tileOfGroup(GLOBAL const int *starts, uint tiles, uint heads) {
   Tile tile;
-  ulong text = GROUP / heads / tiles;
-  tile.head = GROUP % heads;
+  // There are fewer than 2^32 groups, and a wide division is a call.
+  uint tileOfText = (uint)GROUP / heads;
+  uint text = tileOfText / tiles;
+  tile.head = (uint)GROUP % heads;
   tile.firstToken = (ulong)starts[text];
   tile.tokens = (uint)(starts[text + 1] - starts[text]);
-  tile.firstRow = (uint)(GROUP / heads % tiles) * QUERIES;
+  tile.firstRow = tileOfText % tiles * QUERIES;
   uint left = tile.firstRow < tile.tokens ? tile.tokens - tile.firstRow : 0;
   tile.rowCount = left < QUERIES ? left : QUERIES;
   return tile;
 }
+
+// The key head that a tile of queries shares with others.
+FUNCTION uint keyHeadOf(Tile tile, uint queryHeads, uint keyHeads) { return tile.head / (queryHeads / keyHeads); }
 
 // The tokens of a text that some row of a tile meets.
 typedef struct {
@@ -68,7 +77,7 @@ FUNCTION bool isSeen(uint query, uint key, uint causal, uint window) {
 }
 
 // Four elements of a row from a column on; zeros from the end of the row on.
-FUNCTION void readFour(float four[4], GLOBAL const float *row, ulong column, ulong end) {
+FUNCTION void readFour(float four[4], GLOBAL const float *row, uint column, uint end) {
 #if FOURS
   float4 values = {0.0f, 0.0f, 0.0f, 0.0f};
   if (column < end) values = *(GLOBAL const float4 *)(row + column);
@@ -94,24 +103,24 @@ FUNCTION void readFourStaged(float four[4], LOCAL_SPACE const float *numbers) {
 // are on their way while one is multiplied.
 FUNCTION void multiplyHeads(
     float products[4][OTHERS_OF_ITEM], LOCAL_SPACE float *staged, GLOBAL const float *rows, ulong firstRow,
-    ulong rowWidth, uint rowCount, GLOBAL const float *others, ulong firstOther, ulong otherWidth, uint otherCount,
-    ulong dimension) {
+    uint rowWidth, uint rowCount, GLOBAL const float *others, ulong firstOther, uint otherWidth, uint otherCount,
+    uint dimension) {
   LOCAL_SPACE float *left = staged;
   LOCAL_SPACE float *right = staged + SLICE * STRIDE;
   uint row = ITEM / LANES * 4;
   uint brought = ITEM / (SLICE / 4);
   uint column = ITEM % (SLICE / 4) * 4;
-  GLOBAL const float *fromRow = rows + firstRow + brought * rowWidth;
-  GLOBAL const float *fromOther = others + firstOther + brought * otherWidth;
-  ulong endOfRow = brought < rowCount ? dimension : 0;
-  ulong endOfOther = brought < otherCount ? dimension : 0;
+  GLOBAL const float *fromRow = rows + firstRow + (ulong)brought * rowWidth;
+  GLOBAL const float *fromOther = others + firstOther + (ulong)brought * otherWidth;
+  uint endOfRow = brought < rowCount ? dimension : 0;
+  uint endOfOther = brought < otherCount ? dimension : 0;
   UNROLL for (int query = 0; query < 4; query++)
     UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) products[query][place] = 0.0f;
 
   float nextOfRow[4], nextOfOther[4];
   readFour(nextOfRow, fromRow, column, endOfRow);
   readFour(nextOfOther, fromOther, column, endOfOther);
-  for (ulong start = 0; start < dimension; start += SLICE) {
+  for (uint start = 0; start < dimension; start += SLICE) {
     BARRIER();
     UNROLL for (int place = 0; place < 4; place++) {
       left[(column + place) * STRIDE + brought] = nextOfRow[place];
@@ -150,19 +159,29 @@ FUNCTION float scoreOf(float product, float scale, float softCap) {
   return softCap > 0 ? capped(score, softCap) : score;
 }
 
+// How many others' weights an item takes at once: where it has very many columns, no registers are left for four.
+#define WEIGHTS_AT_ONCE (COLUMNS < 32 ? 4 : 1)
+
 // result += weights * others: the weights of all rows and others of two tiles, and an item's columns of those others.
 FUNCTION void addWeighted(
-    float result[4][COLUMNS], LOCAL_SPACE const float *weights, GLOBAL const float *others, ulong otherWidth,
-    uint otherCount, ulong dimension) {
+    float result[4][COLUMNS], LOCAL_SPACE const float *weights, GLOBAL const float *others, uint otherWidth,
+    uint otherCount, uint dimension) {
   uint row = ITEM / LANES * 4;
-  for (uint first = 0; first < otherCount; first += 4) {
-    float ofRows[4][4];
-    UNROLL for (int query = 0; query < 4; query++) readFourStaged(ofRows[query], weights + (row + query) * STRIDE + first);
-    UNROLL for (int other = 0; other < 4; other++) {
-      ulong end = first + other < otherCount ? dimension : 0;
+  for (uint first = 0; first < otherCount; first += WEIGHTS_AT_ONCE) {
+    float ofRows[4][WEIGHTS_AT_ONCE];
+    UNROLL for (int query = 0; query < 4; query++) {
+      LOCAL_SPACE const float *ofRow = weights + (row + query) * STRIDE + first;
+#if COLUMNS < 32
+      readFourStaged(ofRows[query], ofRow);
+#else
+      ofRows[query][0] = *ofRow;
+#endif
+    }
+    UNROLL for (int other = 0; other < WEIGHTS_AT_ONCE; other++) {
+      uint end = first + other < otherCount ? dimension : 0;
       UNROLL for (int column = 0; column < COLUMNS; column += 4) {
         float ofColumns[4];
-        readFour(ofColumns, others + (first + other) * otherWidth, COLUMN(column), end);
+        readFour(ofColumns, others + (ulong)(first + other) * otherWidth, COLUMN(column), end);
         UNROLL for (int place = 0; place < 4; place++)
           UNROLL for (int query = 0; query < 4; query++)
             result[query][column + place] = fma(ofRows[query][other], ofColumns[place], result[query][column + place]);

@@ -3,9 +3,9 @@
 //
 // Largest score so far, sum of exponentials and weighted values are corrected whenever a larger score comes (Milakov and
 // Gimelshein 2018). OUT_FORMAT is the format of out.
-KERNEL attention(
+KERNEL_SHARED_BY(GROUPS_AT_ONCE) attention(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const float, values), MATRIX(const int, starts),
-    MATRIX(void, out), ulong queryTiles, ulong queryHeads, ulong keyHeads, ulong dimension, float scale, uint causal,
+    MATRIX(void, out), uint queryTiles, uint queryHeads, uint keyHeads, uint dimension, float scale, uint causal,
     uint window, float softCap) {
   LOCAL_FOURS float staged[STAGED_FLOATS];
   LOCAL_FOURS float weights[TILE_FLOATS];
@@ -14,10 +14,10 @@ KERNEL attention(
 
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
-  ulong queryWidth = queryHeads * dimension;
-  ulong keyWidth = keyHeads * dimension;
+  uint queryWidth = queryHeads * dimension;
+  uint keyWidth = keyHeads * dimension;
   ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
-  ulong keyOffset = tile.firstToken * keyWidth + tile.head / (queryHeads / keyHeads) * dimension;
+  ulong keyOffset = tile.firstToken * keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
 
   uint row = ITEM / LANES * 4;
   float largest[4], sum[4], result[4][COLUMNS];
@@ -33,7 +33,7 @@ KERNEL attention(
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
         scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
-        keyOffset + key * keyWidth, keyWidth, keyCount, dimension);
+        keyOffset + (ulong)key * keyWidth, keyWidth, keyCount, dimension);
 
     float highest[4];
     UNROLL for (int query = 0; query < 4; query++) {
@@ -64,7 +64,7 @@ KERNEL attention(
       }
     }
     BARRIER();
-    addWeighted(result, weights, ELEMENTS(values) + keyOffset + key * keyWidth, keyWidth, keyCount, dimension);
+    addWeighted(result, weights, ELEMENTS(values) + keyOffset + (ulong)key * keyWidth, keyWidth, keyCount, dimension);
   }
 
   BARRIER();
@@ -73,9 +73,9 @@ KERNEL attention(
   UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= tile.rowCount) continue;
     float total = sumOfLanes(exchange, row + query);
-    ulong outRow = outStart + queryOffset + (row + query) * queryWidth;
+    ulong outRow = outStart + queryOffset + (ulong)(row + query) * queryWidth;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
-      ulong place = COLUMN(column);
+      uint place = COLUMN(column);
       if (place < dimension) setElement(outMemory, OUT_FORMAT, outRow + place, quotient(result[query][column], total));
     }
   }

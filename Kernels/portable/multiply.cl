@@ -5,14 +5,14 @@
 
 #define LANES (TILE / 4)
 
-KERNEL multiply(
+KERNEL_SHARED_BY(3) multiply(
     MATRIX(const void, a), MATRIX(const void, weights), MATRIX(const void, bias), uint biasFormat, uint hasBias,
     MATRIX(float, out), uint adds, ulong rows, ulong depth, ulong columns) {
   LOCAL float left[SLICE * (TILE + 1)];
   LOCAL float right[SLICE * (TILE + 1)];
-  ulong tilesAcross = (columns + TILE - 1) / TILE;
-  ulong firstRow = GROUP / tilesAcross * TILE;
-  ulong firstColumn = GROUP % tilesAcross * TILE;
+  uint tilesAcross = (uint)((columns + TILE - 1) / TILE);
+  ulong firstRow = (ulong)((uint)GROUP / tilesAcross) * TILE;
+  ulong firstColumn = (ulong)((uint)GROUP % tilesAcross) * TILE;
   uint itemRow = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
   float sums[4][4];
@@ -35,11 +35,10 @@ KERNEL multiply(
     if (place >= columns) continue;
     float offset = hasBias ? element(biasMemory, biasFormat, biasStart + place) : 0.0f;
     for (int row = 0; row < 4; row++) {
-      if (firstRow + itemRow + row < rows) {
-        GLOBAL float *result = results + (firstRow + itemRow + row) * columns + place;
-        float product = sums[row][column] + offset;
-        *result = adds ? *result + product : product;
-      }
+      ulong index = (firstRow + itemRow + row) * columns + place;
+      if (firstRow + itemRow + row >= rows) continue;
+      float product = sums[row][column] + offset;
+      results[index] = adds ? results[index] + product : product;
     }
   }
 }

@@ -76,6 +76,9 @@ extension KernelArgument {
   /// A count or an index as an unsigned 64-bit number.
   static func count(_ value: Int) -> KernelArgument { .uint64(UInt64(value)) }
 
+  /// A number of heads, tiles or elements of a head, as an unsigned 32-bit number.
+  static func size(_ value: Int) -> KernelArgument { .uint32(UInt32(clamping: value)) }
+
   /// Whether something is the case, as an unsigned 32-bit number.
   static func flag(_ value: Bool) -> KernelArgument { .uint32(value ? 1 : 0) }
 

@@ -20,7 +20,7 @@ extension KernelBackend {
       groups: sequences.count * launch.tiles * shape.queryHeads,
       [
         .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out),
-        .count(launch.tiles), .count(shape.queryHeads), .count(shape.keyValueHeads),
+        .size(launch.tiles), .size(shape.queryHeads), .size(shape.keyValueHeads),
       ] + launch.scores)
   }
 
@@ -38,8 +38,8 @@ extension KernelBackend {
       "attentionNormalisers", of: "attention-divergence", launch.constants, operation: "attentionNormalisers",
       groups: sequences.count * launch.tiles * shape.queryHeads,
       [
-        .matrix(queries), .matrix(keys), .matrix(sequences.deviceStarts), .matrix(out), .count(launch.tiles),
-        .count(shape.queryHeads), .count(shape.keyValueHeads),
+        .matrix(queries), .matrix(keys), .matrix(sequences.deviceStarts), .matrix(out), .size(launch.tiles),
+        .size(shape.queryHeads), .size(shape.keyValueHeads),
       ] + launch.scores)
   }
 
@@ -71,7 +71,7 @@ extension KernelBackend {
         [
           .matrix(rows.states), .matrix(others.states), .matrix(normalisers), .matrix(rows.wanted),
           .matrix(others.wanted), .matrix(wantedNormalisers), .matrix(sequences.deviceStarts), .matrix(divergences),
-          .matrix(gradient), .flag(isOfKeys), .count(launch.tiles), .count(rows.heads), .count(others.heads),
+          .matrix(gradient), .flag(isOfKeys), .size(launch.tiles), .size(rows.heads), .size(others.heads),
         ] + launch.scores)
     }
   }
@@ -95,8 +95,8 @@ extension KernelBackend {
       constants: ["QUERIES": sizes.queries, "COLUMNS": columns, "FOURS": liesInFours ? 1 : 0],
       tiles: LaunchSizes.parts(of: longest, sizes.queries),
       scores: [
-        .count(shape.headDimension), .float(shape.scale), .flag(shape.causal),
-        .uint32(UInt32(clamping: shape.window ?? 0)), .float(shape.softCap ?? 0),
+        .size(shape.headDimension), .float(shape.scale), .flag(shape.causal),
+        .size(shape.window ?? 0), .float(shape.softCap ?? 0),
       ])
   }
 }
