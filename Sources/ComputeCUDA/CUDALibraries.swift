@@ -115,14 +115,14 @@ package struct CUDALibraries {
     name.split(separator: ".").dropFirst(2).first.flatMap { Int($0) }
   }
 
-  /// The empty name stands for where the loader looks.
+  /// The empty name stands for where the loader looks; clusters mount the driver below `/usr/local/nvidia`.
   private static var usualDirectories: [String] {
     #if arch(arm64)
       let system = "/usr/lib/aarch64-linux-gnu"
     #else
       let system = "/usr/lib/x86_64-linux-gnu"
     #endif
-    return ["", "/usr/local/cuda/lib64", system]
+    return ["", "/usr/local/cuda/lib64", "/usr/local/nvidia/lib64", system]
   }
 
   private struct Reason: Error {
