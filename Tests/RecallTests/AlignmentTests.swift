@@ -64,7 +64,7 @@ import Testing
 
   @Test(
     "every tensor is what transformers and float64 make of the formula",
-    arguments: ["llama", "qwen2", "qwen3", "samples-only", "regression-mean"])
+    arguments: ["llama", "qwen2", "qwen3", "wide", "samples-only", "regression-mean"])
   func oracle(name: String) throws {
     let report = try merge(recipe(name), into: "out")
     let condition = report.layers.flatMap(\.alignment).map(\.condition).max() ?? 1

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import reference
-from checkpoints import write_json
+from checkpoints import expected_shapes, write_json
 from representations import hidden_states, load
-from weights import named_noise
+from weights import named_noise, random_weight
 
 STAGES = [
     ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
@@ -52,6 +52,14 @@ CASES = {
         "alignShare": 0.9,
         "ridge": 0.005,
         "fitSteps": 8,
+    },
+    "wide": {
+        "models": ["alignment/wide-base", "alignment/wide-expert"],
+        "base": "alignment/wide-base",
+        "samples": {"alignment/wide-expert": [0, 3], "alignment/wide-base": [2]},
+        "alignShare": 0.9,
+        "ridge": 0.005,
+        "fitSteps": 6,
     },
     "samples-only": {
         "models": ["alignment/qwen2-expert", "checkpoints/qwen2-window"],
@@ -90,10 +98,26 @@ def write_all(fixtures: Path) -> None:
     root.mkdir()
     write_expert(fixtures / "checkpoints/qwen2-window", root / "qwen2-expert")
     write_expert(fixtures / "checkpoints/qwen3", root / "qwen3-expert")
+    write_wide(fixtures / "siblings/base", root / "wide-base")
+    write_expert(root / "wide-base", root / "wide-expert")
     write_json(root / "cases.json", CASES)
     for name, case in CASES.items():
         merged = merge(fixtures, case)
         save_file({key: tensor.float().contiguous() for key, tensor in merged.items()}, root / f"{name}.safetensors")
+
+
+def write_wide(origin: Path, directory: Path) -> None:
+    """One block with more hidden units than are fitted at a time, and biases on all of its maps."""
+    shutil.copytree(origin, directory)
+    configuration = json.loads((origin / "config.json").read_text(encoding="utf-8")) | {
+        "hidden_size": 16, "intermediate_size": UNITS + 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True, "torch_dtype": "float32",
+    }
+    write_json(directory / "config.json", configuration)
+    weights = {
+        name: random_weight(directory.name, name, shape) for name, shape in expected_shapes(configuration).items()
+    }
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_expert(origin: Path, directory: Path) -> None:
