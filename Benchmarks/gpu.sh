@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 recall=${1:-.build/release/recall}
 family=Benchmarks/continual/family
-work=$(mktemp -d)
+work=$(mktemp -d) || exit 73
 trap 'rm -rf "$work"' EXIT
 failures=0
 
@@ -52,6 +52,7 @@ check() {
     echo "- FAILED: $name" | say
     sed 's/^/    /' "$work/output" | tail -40 | say
     failures=$((failures + 1))
+    return 1
   fi
 }
 
@@ -69,7 +70,7 @@ goal() {
   fi
 }
 
-# share PATTERN: the share of its ceiling that the stage has whose line in the bench matches.
+# share_of PATTERN: the share of its ceiling that the stage has whose line in the bench matches.
 share_of() { grep -E -m1 "$1" "$work/bench" | grep -o '[0-9]* %' | head -1 | cut -d' ' -f1; }
 
 # merge DEVICE OUTPUT: the five experts of the repository.
@@ -155,14 +156,16 @@ $is_emulated && shape=(--layers 2 --hidden 256 --intermediate 512 --heads 2 --ke
 models=()
 if $is_emulated || ((blocks >= 4)); then
   for name in a b c; do
-    check "a random Llama, ${shape[*]}" Benchmarks/peers/random_llama.sh "$work/llama-$name" "${shape[@]}"
-    models+=(--model "$work/llama-$name")
+    check "a random Llama, ${shape[*]}" Benchmarks/peers/random_llama.sh "$work/llama-$name" "${shape[@]}" &&
+      models+=(--model "$work/llama-$name")
   done
   echo "  memory for the page cache: $(awk '/MemAvailable/ { print int($2 / 1e6) " GB" }' /proc/meminfo) free" | say
 else
   echo "- not measured: three models of 7 billion parameters, for which $work has no room: $free GB free" | say
 fi
 
+# Without all three, what needs no model is measured all the same.
+((${#models[@]} == 6)) || models=()
 feed=()
 ((${#models[@]})) && feed=("${models[@]}" --feed --samples "$work/llama-a/input_ids.jsonl" --typical 20)
 $is_emulated && feed+=(--quick)
@@ -173,7 +176,7 @@ sed 's/^/    /' "$work/bench" | say
 goal "the sum of three bfloat16 tensors, of a copy" "$(share_of '^weightedSum .* 3 × bfloat16')" 90
 goal "the RBF matrix, of the float32 product alone" "$(share_of '^radialBasisKernel ')" 84
 goal "extraction, of the bfloat16 product" "$(share_of '^extraction ')" 60
-goal "layers in the page cache to the device, of a pinned copy" "$(share_of '^their layers brought')" 90
+goal "blocks in the page cache to the device, of a pinned copy" "$(share_of '^their blocks brought')" 90
 if ((${#models[@]})); then
   check "a merge of these models" "$recall" merge --device cuda --anchor "$work/llama-c" "${models[@]:0:4}" \
     --samples "$work/llama-a/input_ids.jsonl" --typical 20 --output "$work/merged" --progress none

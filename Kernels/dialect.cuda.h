@@ -38,7 +38,7 @@ FUNCTION uint bitsOfFloat(float value) { return __float_as_uint(value); }
 FUNCTION float floatOfBits(uint bits) { return __uint_as_float(bits); }
 FUNCTION uint leadingZeros(uint bits) { return __clz((int)bits); }
 
-// Writes 16 bytes at once, which the compiler splits when it is left to itself.
+// Writes 16 bytes at once, which the compiler splits when it is left to itself, as a stream that the caches need not keep.
 FUNCTION void storeFour(GLOBAL void *place, uint x, uint y, uint z, uint w) {
   __stcs((uint4 *)place, make_uint4(x, y, z, w));
 }

@@ -20,7 +20,7 @@ output=${1:-}
 [[ -n $output && $output != -* ]] || fail "expected a directory to write first"
 shift
 while (($# > 0)); do
-  [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || fail "expected a positive number after $1"
+  [[ ${2:-} =~ ^[1-9][0-9]{0,8}$ ]] || fail "expected a number from 1 to 999999999 after $1"
   case $1 in
     --layers | --hidden | --intermediate | --heads | --key-value-heads | --vocabulary | --texts | --tokens)
       option=${1#--}
@@ -31,6 +31,7 @@ while (($# > 0)); do
   shift 2
 done
 ((hidden % (2 * heads) == 0 && heads % key_value_heads == 0)) || fail "the heads do not divide the width or each other"
+((tokens <= 4096)) || fail "expected texts of at most 4096 tokens, which the model has positions for"
 ((vocabulary > 3)) || fail "expected a vocabulary of more than the 3 special tokens"
 mkdir -p "$output"
 [[ -z $(ls -A "$output") ]] || fail "$output is not empty"

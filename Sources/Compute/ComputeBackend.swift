@@ -54,10 +54,8 @@ public protocol ComputeBackend: AnyObject {
   func multiply(
     _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError)
-  /// The type in which `multiply` takes activations for such weights as they are: `float32`, or that of the weights where it
-  /// would round to them.
-  ///
-  /// What only products read is better written in it at once: the result is the same, and fewer bytes move.
+  /// The type in which what only such products read is best written: `float32`, or that of the weights where `multiply` would
+  /// round to it, element by element, so that the result is the same and fewer bytes move.
   func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType
   /// The largest relative error with which `multiply` takes an activation; 0 where it takes activations as they are.
   func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double
@@ -80,7 +78,7 @@ public protocol ComputeBackend: AnyObject {
   /// `out = activation(gate) · up`, element by element, equal shapes: gate and up `float32`, and so is out, which may be one
   /// of them; or out is of 16 bits and a matrix of its own.
   func gatedActivation(_ activation: Activation, gate: Matrix, up: Matrix, into out: Matrix) throws(DeviceError)
-  /// `sum += addend`, element by element, `float32`, equal shapes.
+  /// `sum += addend`, element by element, `float32`, equal shapes; what a product gives it adds by itself.
   func add(_ addend: Matrix, to sum: Matrix) throws(DeviceError)
   /// One row per text: states `float32 [tokens, d]`, out `float32 [texts, d]`.
   func pool(_ states: Matrix, sequences: PackedSequences, pooling: Pooling, into out: Matrix) throws(DeviceError)

@@ -11,7 +11,8 @@ public struct BenchReport: Sendable {
   private let storage: StorageMeasurement
   private let directory: String
   private let prediction: MergePrediction?
-  private let feed: LayerFeed?
+  /// How fast the blocks of these models came to the device, or what kept them.
+  public let feed: Result<LayerFeed, any Error>?
 
   /// Collects the measurements of a device and of the storage below a directory.
   ///
@@ -20,10 +21,10 @@ public struct BenchReport: Sendable {
   ///   - storage: The storage.
   ///   - directory: Where it is.
   ///   - prediction: What a merge of some models would take.
-  ///   - feed: How fast the layers of these models came to the device.
+  ///   - feed: How fast the blocks of these models came to the device, or what kept them.
   public init(
     _ device: DeviceMeasurement, storage: StorageMeasurement, in directory: String, prediction: MergePrediction?,
-    feed: LayerFeed?
+    feed: Result<LayerFeed, any Error>?
   ) {
     self.device = device
     self.storage = storage
@@ -54,7 +55,7 @@ public struct BenchReport: Sendable {
       stages of a merge, beside what bounds them
       \(aligned([head] + stages, labels: 3))
       """ + problems + cacheNote + (prediction.map { "\n\n" + text(of: $0) } ?? "")
-        + (feed.map { "\n" + text(of: $0) } ?? "")
+        + ((try? feed?.get()).map { "\n" + text(of: $0) } ?? "")
   }
 
   /// What could not be measured, and why.
@@ -107,7 +108,7 @@ public struct BenchReport: Sendable {
 
   private func text(of feed: LayerFeed) -> String {
     let share = device.upload.map { ", \(fixed(100 * feed.rate / $0, digits: 0)) % of host to device" } ?? ""
-    return "their layers brought to the device: \(byteText(feed.bytes)) in \(fixed(feed.seconds, digits: 2)) s, "
+    return "their blocks brought to the device: \(byteText(feed.bytes)) in \(fixed(feed.seconds, digits: 2)) s, "
       + rateText(feed.rate) + share
   }
 
@@ -147,7 +148,7 @@ public struct BenchReport: Sendable {
         "pageCacheRead": .double(storage.cachedReadRate),
       ],
       "stages": .array(stages), "prediction": prediction.map(json(of:)) ?? .null,
-      "feed": feed.map(json(of:)) ?? .null,
+      "feed": (try? feed?.get()).map(json(of:)) ?? .null,
     ]
   }
 

@@ -20,6 +20,8 @@ struct DecoderPass {
   private let lengths: [Int]
 
   private static let repetitions = 3
+  /// As long as all repetitions may take: slow devices run fewer blocks.
+  private static let mostSeconds = 20.0
 
   /// Puts a block on a device, with bfloat16 weights that keep its numbers finite, and random states.
   ///
@@ -55,14 +57,14 @@ struct DecoderPass {
     representation = try backend.allocate(rows: lengths.count, columns: width)
   }
 
-  /// Times a few passes through so many blocks after a first one.
+  /// Times a few passes after a first one, through so many blocks, or fewer where that would take very long.
   ///
-  /// - Returns: The best time, which shows what the device can do, and the mean, which shows what it keeps up beside
-  ///   whatever else the machine does.
+  /// - Returns: The best time, which shows what the device can do, the mean, which shows what it keeps up beside whatever
+  ///   else the machine does, and the blocks.
   /// - Throws: `DeviceError`.
-  func time(blocks: Int) throws(DeviceError) -> (best: CaseReport, mean: CaseReport) {
+  func time(mostBlocks: Int) throws(DeviceError) -> (best: CaseReport, mean: CaseReport, blocks: Int) {
     let pass = DecoderForwardPass(configuration, on: backend)
-    func once() throws(DeviceError) -> DeviceTime {
+    func once(_ blocks: Int) throws(DeviceError) -> DeviceTime {
       try backend.time { () throws(DeviceError) in
         for _ in 0..<blocks {
           for batch in batches {
@@ -77,16 +79,18 @@ struct DecoderPass {
         }
       }
     }
-    _ = try once()
-    var best = try once()
+    _ = try once(1)
+    let ofOne = try once(1).seconds * Double(DecoderPass.repetitions)
+    let blocks = min(mostBlocks, max(1, Int(min(DecoderPass.mostSeconds / max(ofOne, 1e-9), 1e9))))
+    var best = try once(blocks)
     var sum = best.seconds
     for _ in 1..<DecoderPass.repetitions {
-      let time = try once()
+      let time = try once(blocks)
       sum += time.seconds
       if time.seconds < best.seconds { best = time }
     }
     let mean = DeviceTime(seconds: sum / Double(DecoderPass.repetitions), clock: best.clock)
-    return (report(best, blocks: blocks), report(mean, blocks: blocks))
+    return (report(best, blocks: blocks), report(mean, blocks: blocks), blocks)
   }
 
   private func report(_ time: DeviceTime, blocks: Int) -> CaseReport {

@@ -84,8 +84,10 @@ public struct DeviceMeasurement: Sendable {
     let length = BenchmarkScale.textLength
     let lengths = [Int](repeating: length, count: scale.texts)
     let pass = try DecoderPass(ModelConfiguration(scale), lengths: lengths, on: backend)
-    var stage = ceilings.stage(try pass.time(blocks: scale.blocks).best)
+    let time = try pass.time(mostBlocks: scale.blocks)
+    var stage = ceilings.stage(time.best)
     var model = scale.llama
+    model["num_hidden_layers"] = .integer(time.blocks)
     model["texts"] = .integer(scale.texts)
     model["tokens"] = .integer(length)
     stage.model = .object(model)

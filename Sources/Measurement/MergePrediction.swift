@@ -42,7 +42,7 @@ public struct MergePrediction: Sendable {
     let tokens = max(1, costs.batchTokens(on: backend.device.kind))
     let length = min(BenchmarkScale.textLength, tokens, costs.configuration.maximumPositions)
     let lengths = [Int](repeating: length, count: tokens / length)
-    block = try DecoderPass(costs.configuration, lengths: lengths, on: backend).time(blocks: 1).mean
+    block = try DecoderPass(costs.configuration, lengths: lengths, on: backend).time(mostBlocks: 1).mean
     let blockRate = block.rate(of: block.flops) ?? .infinity
     func stages(readRate: Double) -> [Stage] {
       costs.walks.map { name, walk in

@@ -25,7 +25,7 @@ extension Command {
         help: "where storage is measured, by a file without a name (default: the current directory)"),
       CommandOption(
         name: "--feed", placeholder: nil,
-        help: "also bring all layers of the models to the device, twice, and measure the second time"),
+        help: "also bring all blocks of the models to the device, twice, and measure the second time"),
       CommandOption(name: "--quick", placeholder: nil, help: "smaller sizes and fewer bytes"),
       CommandOption(name: "--output", placeholder: "FILE", help: "also write the document that --json prints"),
       CommonOptions.overwrite, CommonOptions.json, Device.option, CommonOptions.progress,
@@ -35,8 +35,9 @@ extension Command {
     let recipe = try mergeRecipe(options)
     let costs = try recipe.map { recipe throws(Failure) in try mergeCosts(recipe, options) }
     let fed = options.has("--feed") ? recipe : nil
+    let inputs = options.all("--model").map(absolutePath) + [recipe?.samples].compactMap { $0 }
     let output = try options.value("--output").map { _ throws(Failure) in
-      try CommonOptions.outputFile(options, inputs: options.all("--model").map(absolutePath))
+      try CommonOptions.outputFile(options, inputs: inputs)
     }
     let isQuick = options.has("--quick")
     let device = try Device(options)
@@ -54,7 +55,8 @@ extension Command {
       let prediction = try costs.map { costs in
         try MergePrediction(costs, measured: measured, storage: storage, on: backend)
       }
-      let feed = try fed.map { try LayerFeed($0, on: backend) }
+      // What was measured before is told in any case.
+      let feed = fed.map { recipe in Result { try LayerFeed(recipe, on: backend) } }
       return BenchReport(measured, storage: storage, in: directory, prediction: prediction, feed: feed)
     }
     printer.finish()
@@ -62,6 +64,7 @@ extension Command {
       try writeFile(Array((report.json.formatted + "\n").utf8), to: output, overwrite: options.has("--overwrite"))
     }
     try printLine(options.has(CommonOptions.json.name) ? report.json.formatted : report.text)
+    if case .failure(let error) = report.feed { throw error }
   }
 
   /// The merge that was described; `nil` when no models were given.

@@ -135,6 +135,27 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
   }
 
+  @Test("bench brings the blocks of models to the device, writes its document, and keeps what it reads")
+  func feed() throws {
+    let lines = try Data(contentsOf: URL(fileURLWithPath: Fixtures.siblingSamples))
+    let samples = try directory.write(String(decoding: lines, as: UTF8.self), to: "samples")
+    let arguments = [
+      "bench", "--device", "cpu", "--quick", "--json", "--progress", "none", "--directory", directory.path, "--feed",
+      "--model", Fixtures.sibling("third"), "--model", Fixtures.sibling("first"), "--samples", samples, "--typical",
+      "3",
+    ]
+    let outcome = try RecallProcess.run(arguments + ["--output", directory("bench.json")])
+    #expect(outcome.code == 0, "\(outcome.diagnostics)")
+    let written = try Data(contentsOf: URL(fileURLWithPath: directory("bench.json")))
+    #expect(String(decoding: written, as: UTF8.self) == outcome.output)
+    let json = try #require(try JSONSerialization.jsonObject(with: written) as? [String: Any])
+    let feed = try #require(json["feed"] as? [String: Double])
+    #expect(feed["bytes"] ?? 0 > 50_000 && feed["rate"] ?? 0 > 0)
+    let refusal = try RecallProcess.run(arguments + ["--output", samples, "--overwrite"])
+    #expect(refusal.code == 73 || refusal.code == 64, "\(refusal.diagnostics)")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: samples)) == lines)
+  }
+
   @Test("bench refuses what it cannot predict or measure")
   func badBench() throws {
     for (arguments, code, word) in [

@@ -23,6 +23,9 @@ extension OperationCase {
       attention(lengths: [67, 128], shape(2, 1, 32, window: 19)),
       attention(lengths: [41], shape(2, 1, 32, causal: false, window: 17)),
       attention(lengths: [41, 3], shape(2, 1, 64, softCap: 2)),
+      // Heads that do not lie in fours, over several tiles, and the longest.
+      attention(lengths: [150, 5], shape(2, 1, 33)),
+      attention(lengths: [9, 70], shape(2, 1, 300, causal: false)),
       attention(lengths: [7, 33, 1], shape(6, 2, 20), into: .bfloat16),
       attention(lengths: [67, 64], shape(4, 2, 128), into: .bfloat16),
       attention(lengths: [5, 17], shape(2, 1, 9), into: .float16),

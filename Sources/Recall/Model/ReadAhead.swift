@@ -86,6 +86,7 @@ package final class ReadAhead<Unit: Sendable>: Sendable {
       return ring.complete - before
     }
     for _ in 0..<completed { ready.signal() }
+    if case .failure = result { freed.signal() }
   }
 
   private func take() throws(Failure) -> Filled {
