@@ -6,6 +6,8 @@ final class Bench {
   /// The case's own numbers.
   var numbers: SeededNumbers
   var repetitions = 0
+  /// How many elements later than devices like the arguments start.
+  var offset = 0
   private(set) var complaints: [String] = []
   private(set) var largestError = 0.0
   /// The best time of the operation; `nil` until it has run.
@@ -26,12 +28,12 @@ final class Bench {
 
   /// Puts a matrix on the device that the operation must leave alone.
   func input(_ matrix: HostMatrix) throws(DeviceError) -> Matrix {
-    try place(GuardedMatrix(matrix, isInput: true, on: backend))
+    try place(GuardedMatrix(matrix, isInput: true, offset: offset, on: backend))
   }
 
   /// Puts a matrix on the device that the operation changes.
   func inPlace(_ matrix: HostMatrix) throws(DeviceError) -> Matrix {
-    try place(GuardedMatrix(matrix, isInput: false, on: backend))
+    try place(GuardedMatrix(matrix, isInput: false, offset: offset, on: backend))
   }
 
   /// Makes room for a result, filled with NaN.
@@ -39,7 +41,8 @@ final class Bench {
     let count = min(rows * columns, Bench.period)
     let poison = HostMatrix(rows: 1, columns: count, type, bits: [UInt64](repeating: .max, count: count))
     return try place(
-      GuardedMatrix(HostMatrix(rows: rows, columns: columns, repeating: poison), isInput: false, on: backend))
+      GuardedMatrix(
+        HostMatrix(rows: rows, columns: columns, repeating: poison), isInput: false, offset: offset, on: backend))
   }
 
   /// Runs the operation and takes its time.

@@ -7,14 +7,21 @@ struct GuardedMatrix {
   private let original: HostMatrix
   private let isInput: Bool
   private let backend: any ComputeBackend
+  /// Where it starts in its memory.
+  private let start: Int
 
   private static let sentinel: UInt8 = 0xA5
   /// The bytes on either side; a multiple of the alignment that devices like.
   private static let margin = 256
 
-  init(_ original: HostMatrix, isInput: Bool, on backend: any ComputeBackend) throws(DeviceError) {
-    let margin = [UInt8](repeating: Self.sentinel, count: Self.margin)
-    let bytes = margin + original.bytes + margin
+  /// Puts a matrix on a device, so many elements behind what devices like.
+  init(
+    _ original: HostMatrix, isInput: Bool, offset: Int, on backend: any ComputeBackend
+  ) throws(DeviceError) {
+    start = Self.margin + offset * original.elementType.byteCount
+    let bytes =
+      [UInt8](repeating: Self.sentinel, count: start) + original.bytes
+      + [UInt8](repeating: Self.sentinel, count: Self.margin)
     let host = try backend.allocateHost(byteCount: bytes.count)
     host.withMutableBytes(in: 0..<bytes.count) { memory in
       memory.withUnsafeMutableBytes { $0.copyBytes(from: bytes) }
@@ -22,7 +29,7 @@ struct GuardedMatrix {
     let buffer = try backend.upload(host)
     try backend.synchronize()
     matrix = try Matrix(
-      buffer, byteOffset: Self.margin, rows: original.rows, columns: original.columns,
+      buffer, byteOffset: start, rows: original.rows, columns: original.columns,
       elementType: original.elementType)
     self.original = original
     self.isInput = isInput
@@ -34,20 +41,20 @@ struct GuardedMatrix {
     let bytes = try allBytes()
     return HostMatrix(
       rows: matrix.rows, columns: matrix.columns, matrix.elementType,
-      bytes: bytes[Self.margin..<Self.margin + original.bytes.count])
+      bytes: bytes[start..<start + original.bytes.count])
   }
 
   /// What was changed that must not be; `nil` when nothing was.
   func damage() throws(DeviceError) -> String? {
     let bytes = try allBytes()
-    let end = Self.margin + original.bytes.count
-    if let index = bytes[..<Self.margin].firstIndex(where: { $0 != Self.sentinel }) {
-      return "written \(Self.margin - index) bytes before its start"
+    let end = start + original.bytes.count
+    if let index = bytes[..<start].firstIndex(where: { $0 != Self.sentinel }) {
+      return "written \(start - index) bytes before its start"
     }
     if let index = bytes[end...].firstIndex(where: { $0 != Self.sentinel }) {
       return "written \(index - end) bytes behind its end"
     }
-    if isInput && !bytes[Self.margin..<end].elementsEqual(original.bytes) { return "an input was changed" }
+    if isInput && !bytes[start..<end].elementsEqual(original.bytes) { return "an input was changed" }
     return nil
   }
 

@@ -53,6 +53,17 @@ public struct OperationCase: Sendable {
     return report(bench)
   }
 
+  /// The same case with arguments that all start at an odd element, as views of matrices may.
+  var shifted: OperationCase {
+    OperationCase(
+      operation, "\(shape), from an odd element", type: elementType, tolerance: tolerance, flops: flops, bytes: bytes,
+      product: product
+    ) { [body] bench throws(DeviceError) in
+      bench.offset = 1
+      try body(bench)
+    }
+  }
+
   /// A product may be further from the reference by what the backend says that it rounds activations by: an error of a
   /// term is at most so much of the term.
   private func tolerance(on backend: any ComputeBackend) -> Tolerance {

@@ -28,6 +28,7 @@ extension OperationCase {
       attention(lengths: [9, 70], shape(2, 1, 300, causal: false)),
       attention(lengths: [7, 33, 1], shape(6, 2, 20), into: .bfloat16),
       attention(lengths: [67, 64], shape(4, 2, 128), into: .bfloat16),
+      attention(lengths: [67, 64], shape(4, 2, 128), into: .bfloat16).shifted,
       attention(lengths: [5, 17], shape(2, 1, 9), into: .float16),
     ]
   }
@@ -52,6 +53,7 @@ extension OperationCase {
     return patterns.map { attentionNormalisers(lengths: $0, $1) }
       + patterns.map { attentionDivergence(lengths: $0, $1) } + [
         attentionDivergence(lengths: [5, 21], shape(4, 2, 20, softCap: 3), from: .same),
+        attentionDivergence(lengths: [13, 64], shape(4, 2, 16)).shifted,
         attentionDivergence(lengths: [1, 5, 3], shape(4, 2, 3), from: .anotherByDifferences),
         attentionDivergence(lengths: [6], shape(2, 1, 4, causal: false, window: 3), from: .anotherByDifferences),
         attentionDivergence(lengths: [5, 4], shape(2, 1, 3, window: 3, softCap: 2), from: .anotherByDifferences),

@@ -18,6 +18,10 @@ extension OperationCase {
     cases.append(weightedSum(Array(repeating: .bfloat16, count: 16), .bfloat16, rows: 7, columns: 331))
     cases += floatingTypes.flatMap { type in [1, 1021].map { weightedSumInPlace(type, count: $0) } }
     cases.append(weightedSumOfAnything([.float64, .float16, .bfloat16, .float32], .float16))
+    for type in floatingTypes {
+      cases.append(weightedSum([type, type], type, rows: 4, columns: 2048).shifted)
+      cases.append(convert(type, to: type == .float32 ? .bfloat16 : .float32).shifted)
+    }
     return cases
   }
 

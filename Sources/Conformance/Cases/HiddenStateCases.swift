@@ -32,6 +32,11 @@ extension OperationCase {
     for (lengths, width) in [([], 3), ([1], 1), ([5, 1, 0, 37], 131), ([64, 128], 256)] as [([Int], Int)] {
       cases += [Pooling.mean, .last].map { pool($0, lengths: lengths, width: width) }
     }
+    cases += [
+      embeddingLookup(tokens: 17, vocabulary: 101, width: 67, .bfloat16).shifted,
+      rmsNorm(rows: 3, width: 1021, .bfloat16, into: .bfloat16).shifted,
+      gatedActivation(.silu, rows: 7, width: 1009, as: .bfloat16).shifted,
+    ]
     return cases
   }
 
