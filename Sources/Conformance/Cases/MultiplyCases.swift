@@ -39,7 +39,7 @@ extension OperationCase {
       "[\(rows), \(depth)] · [\(columns), \(depth)]ᵀ\(hasBias ? " + bias" : "")\(isAdding ? ", added" : "")"
         + (precision == .full ? ", full" : ""),
       type: activations == .float32 ? type.rawValue : "\(activations.rawValue) · \(type.rawValue)",
-      tolerance: .sum(of: depth + 2), flops: 2 * rows * depth * columns,
+      tolerance: .sum(of: depth + (isAdding ? 2 : 1)), flops: 2 * rows * depth * columns,
       bytes: 4 * rows * (depth + columns) + type.byteCount * depth * columns, product: (type, precision)
     ) { bench throws(DeviceError) in
       let a = bench.numbers.matrix(rows, depth, activations)
