@@ -90,6 +90,7 @@ FUNCTION void readFour(float four[4], GLOBAL const float *row, uint column, uint
 #endif
 }
 
+// Four numbers next to each other in local memory, aligned to 16 bytes.
 FUNCTION void readFourStaged(float four[4], LOCAL_SPACE const float *numbers) {
   float4 values = *(LOCAL_SPACE const float4 *)numbers;
   four[0] = values.x;
