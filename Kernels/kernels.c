@@ -23,6 +23,12 @@ static const char groups[] = {
 static const char attentionScores[] = {
 #embed "portable/attention-scores.h" suffix(, 0)
 };
+static const char attentionLanes[] = {
+#embed "portable/attention-lanes.h" suffix(, 0)
+};
+static const char tensorCores[] = {
+#embed "CUDA/tensor-cores.h" suffix(, 0)
+};
 static const char activation[] = {
 #embed "portable/activation.cl" suffix(, 0)
 };
@@ -74,6 +80,9 @@ static const char tokenScores[] = {
 static const char weightedSum[] = {
 #embed "portable/weighted-sum.cl" suffix(, 0)
 };
+static const char attentionByTensorCores[] = {
+#embed "CUDA/attention.cu" suffix(, 0)
+};
 static const char narrow[] = {
 #embed "CUDA/narrow.cu" suffix(, 0)
 };
@@ -88,6 +97,8 @@ static const struct KernelText texts[] = {
     {"portable/arithmetic.h", arithmetic},
     {"portable/groups.h", groups},
     {"portable/attention-scores.h", attentionScores},
+    {"portable/attention-lanes.h", attentionLanes},
+    {"CUDA/tensor-cores.h", tensorCores},
     {"portable/activation.cl", activation},
     {"portable/add.cl", add},
     {"portable/attention.cl", attention},
@@ -105,6 +116,7 @@ static const struct KernelText texts[] = {
     {"portable/rotary.cl", rotary},
     {"portable/token-scores.cl", tokenScores},
     {"portable/weighted-sum.cl", weightedSum},
+    {"CUDA/attention.cu", attentionByTensorCores},
     {"CUDA/narrow.cu", narrow},
     {"CUDA/radial-basis.cu", radialBasis},
     {NULL, NULL},

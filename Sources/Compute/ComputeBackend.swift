@@ -73,6 +73,9 @@ public protocol ComputeBackend: AnyObject {
   func attention(
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError)
+  /// The largest relative error with which `attention` takes its weights and the values where out is of a type, as tensor
+  /// cores need it; of queries and keys it is the square of that. 0 where it takes all as they are.
+  func attentionRoundoff(_ shape: AttentionShape, into type: ElementType) -> Double
   /// `out = activation(x)`, element by element, `float32`, equal shapes; `out` may be `x`.
   func activate(_ activation: Activation, _ x: Matrix, into out: Matrix) throws(DeviceError)
   /// `out = activation(gate) · up`, element by element, equal shapes: gate and up `float32`, and so is out, which may be one
@@ -322,6 +325,9 @@ extension ComputeBackend {
 
   /// Products take activations as they are, unless a backend says otherwise.
   public func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double { 0 }
+
+  /// `attention` rounds nothing before its result, unless a backend says otherwise.
+  public func attentionRoundoff(_ shape: AttentionShape, into type: ElementType) -> Double { 0 }
 
   /// Products take activations in `float32`, unless a backend says otherwise.
   public func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType { .float32 }

@@ -25,6 +25,7 @@ package final class CUDADevice: KernelDevice {
   /// What this device is: driver, compiler and cuBLAS in `details`.
   package let description: DeviceDescription
   package let limits: KernelLimits
+  package let hasTensorCores: Bool
   package let products: (any MatrixProducts)?
   private let session: CUDASession
   private let memory: CUDAMemory
@@ -45,6 +46,8 @@ package final class CUDADevice: KernelDevice {
     description = try CUDADevice.describe(session.driver, session.device, libraries)
     let check = CUDAStatusCheck(driver: session.driver, operation: "describe a CUDA device")
     let capability = try session.driver.capability(of: session.device, check)
+    // For bfloat16; those of Volta and Turing know float16 only.
+    hasTensorCores = capability >= 80
     programs = try CUDAPrograms(
       session, memory, libraries, device: description.name, capability: capability, cache: options.cache)
     limits = KernelLimits(

@@ -82,14 +82,21 @@ package final class KernelBackend<Device: KernelDevice>: ComputeBackend {
 
   // MARK: Launches
 
-  /// Enqueues so many groups of a kernel of `Kernels/portable`, which is compiled when it is first asked for.
+  /// Enqueues so many groups of a kernel of `Kernels/portable`, of the size that groups have on this device.
   func launch(
     _ entry: String, of file: String, _ constants: [String: Int] = [:], operation: String, groups: Int,
     _ arguments: [KernelArgument]
   ) throws(DeviceError) {
-    guard groups > 0 else { return }
     let program = ProgramSource(
       file: "portable/\(file).cl", constants: constants.merging(["GROUP_SIZE": sizes.group]) { chosen, _ in chosen })
+    try launch(entry, of: program, operation: operation, groups: groups, arguments)
+  }
+
+  /// Enqueues so many groups of a kernel, which is compiled when it is first asked for.
+  func launch(
+    _ entry: String, of program: ProgramSource, operation: String, groups: Int, _ arguments: [KernelArgument]
+  ) throws(DeviceError) {
+    guard groups > 0 else { return }
     try driver.launch(kernel(entry, of: program), groups: groups, arguments, operation: operation)
   }
 

@@ -13,6 +13,8 @@ package protocol KernelDevice: AnyObject {
   var description: DeviceDescription { get }
   /// What the launches have to fit in.
   var limits: KernelLimits { get }
+  /// Whether the groups of a kernel multiply matrices of bfloat16 by tensor cores, in CUDA's words.
+  var hasTensorCores: Bool { get }
   /// Matrix products by a library of the vendor's; `nil` where the portable kernels compute them.
   var products: (any MatrixProducts)? { get }
 

@@ -16,8 +16,9 @@ package struct ProgramSource: Hashable, Sendable {
 
   /// What several sources share that the others have no constants for.
   private static let furtherHeaders = [
-    "portable/attention.cl": "portable/attention-scores.h",
-    "portable/attention-divergence.cl": "portable/attention-scores.h",
+    "portable/attention.cl": ["portable/attention-scores.h", "portable/attention-lanes.h"],
+    "portable/attention-divergence.cl": ["portable/attention-scores.h", "portable/attention-lanes.h"],
+    "CUDA/attention.cu": ["portable/attention-scores.h", "CUDA/tensor-cores.h"],
   ]
 
   /// The work-items of a group.
@@ -31,7 +32,7 @@ package struct ProgramSource: Hashable, Sendable {
   /// The whole text for a compiler: the words of its dialect, what all kernels share, and the source.
   package func text(in dialect: KernelDialect) -> String {
     let headers = ["portable/elements.h", "portable/arithmetic.h", "portable/groups.h"]
-    let files = [dialect.rawValue] + headers + (Self.furtherHeaders[file].map { [$0] } ?? []) + [file]
+    let files = [dialect.rawValue] + headers + (Self.furtherHeaders[file] ?? []) + [file]
     // A line marker makes the compiler's messages name file and line as they are in the folder.
     return files.map { "#line 1 \"\($0)\"\n\(KernelLibrary.text(of: $0))" }.joined(separator: "\n")
   }

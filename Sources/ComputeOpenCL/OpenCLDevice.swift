@@ -7,6 +7,7 @@ final class OpenCLDevice: KernelDevice {
   let description: DeviceDescription
   let limits: KernelLimits
   /// None: every product is computed by the kernel of ours.
+  var hasTensorCores: Bool { false }
   var products: (any MatrixProducts)? { nil }
   private let session: OpenCLSession
   private let environment: [String]

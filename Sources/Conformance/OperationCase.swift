@@ -16,13 +16,13 @@ public struct OperationCase: Sendable {
   public let flops: Int
   /// The bytes that have to be read and written at least.
   public let bytes: Int
-  /// The weights' type and the precision of a product, whose activations the backend may round.
-  let product: (weights: ElementType, precision: ProductPrecision)?
+  /// What a backend may round before it computes.
+  let rounding: ArgumentRounding
   let body: @Sendable (Bench) throws(DeviceError) -> Void
 
   init(
     _ operation: String, _ shape: String, type elementType: String = "float32", tolerance: Tolerance,
-    flops: Int, bytes: Int, product: (weights: ElementType, precision: ProductPrecision)? = nil,
+    flops: Int, bytes: Int, rounding: ArgumentRounding = .none,
     _ body: @escaping @Sendable (Bench) throws(DeviceError) -> Void
   ) {
     self.operation = operation
@@ -31,7 +31,7 @@ public struct OperationCase: Sendable {
     self.tolerance = tolerance
     self.flops = flops
     self.bytes = bytes
-    self.product = product
+    self.rounding = rounding
     self.body = body
   }
 
@@ -57,20 +57,17 @@ public struct OperationCase: Sendable {
   var shifted: OperationCase {
     OperationCase(
       operation, "\(shape), from an odd element", type: elementType, tolerance: tolerance, flops: flops, bytes: bytes,
-      product: product
+      rounding: rounding
     ) { [body] bench throws(DeviceError) in
       bench.offset = 1
       try body(bench)
     }
   }
 
-  /// A product may be further from the reference by what the backend says that it rounds activations by: an error of a
-  /// term is at most so much of the term.
   private func tolerance(on backend: any ComputeBackend) -> Tolerance {
-    guard let product, case .relative(let bound, let reason) = tolerance else { return tolerance }
-    let roundoff = backend.activationRoundoff(withWeights: product.weights, precision: product.precision)
-    guard roundoff > 0 else { return tolerance }
-    return .relative(bound + roundoff, because: "\(reason), and activations rounded for \(product.weights.rawValue)")
+    let rounding = rounding.error(on: backend)
+    guard rounding > 0, case .relative(let bound, let reason) = tolerance else { return tolerance }
+    return .relative(bound + rounding, because: "\(reason), and arguments rounded for tensor cores")
   }
 
   private func report(_ bench: Bench) -> CaseReport {
@@ -85,5 +82,25 @@ public struct OperationCase: Sendable {
     return CaseReport(
       operation: operation, shape: shape, elementType: elementType, error: bench.largestError,
       bound: bench.tolerance.bound, time: bench.time, flops: flops, bytes: bytes, outcome: outcome)
+  }
+}
+
+/// What a backend may round, by what it says of itself, before it computes.
+enum ArgumentRounding: Sendable {
+  case none
+  /// The activations of a product.
+  case activations(withWeights: ElementType, precision: ProductPrecision)
+  /// The weights and values of an attention, queries and keys less.
+  case attention(AttentionShape, into: ElementType)
+
+  /// How far that may take a result from the reference.
+  func error(on backend: any ComputeBackend) -> Double {
+    switch self {
+    case .none: 0
+    // An error of a term is at most so much of the term.
+    case .activations(let type, let precision): backend.activationRoundoff(withWeights: type, precision: precision)
+    // A weight is rounded itself and in the sum of all, and meets a rounded value.
+    case .attention(let shape, let type): 3 * backend.attentionRoundoff(shape, into: type)
+    }
   }
 }

@@ -32,7 +32,7 @@ struct Thread {
   Waiting waiting = Waiting::nothing;
   unsigned mask = 0;
   bool finished = false;
-  unsigned shown = 0;  // what it shows to its warp
+  EmulatedWords shown = {};  // what it shows to its warp
 };
 
 // One scheduler: kernels run one at a time, under the driver's lock.
@@ -41,7 +41,7 @@ struct Scheduler {
   const EmulatedKernel *kernel;
   void **arguments;
   std::vector<Thread> threads;
-  std::vector<unsigned> seen;  // what the threads showed when their warp last met
+  std::vector<EmulatedWords> seen;  // what the threads showed when their warp last met
   unsigned nextThread;
   bool descending;
   std::vector<std::unique_ptr<Coroutine>> coroutines;
@@ -110,12 +110,11 @@ void wait(Waiting reason, unsigned mask) {
 void synchronizeBlock() { wait(Waiting::block, 0); }
 void synchronizeWarp(unsigned mask) { wait(Waiting::warp, mask); }
 
-unsigned exchange(unsigned mask, unsigned word, unsigned lane) {
+const EmulatedWords *exchange(unsigned mask, EmulatedWords words) {
   unsigned self = scheduler.running->thread;
-  scheduler.threads[self].shown = word;
+  scheduler.threads[self].shown = words;
   wait(Waiting::warp, mask);
-  unsigned source = self / warpSize * warpSize + lane;
-  return source < scheduler.threads.size() ? scheduler.seen[source] : 0;
+  return scheduler.seen.data() + self / warpSize * warpSize;
 }
 
 // Whether all lanes that a waiting thread expects wait as well, for the same lanes.
@@ -173,7 +172,8 @@ bool runKernel(
   scheduler.kernel = &kernel;
   scheduler.arguments = arguments;
   scheduler.threads.resize(size_t(block.x) * block.y * block.z);
-  scheduler.seen.resize(scheduler.threads.size());
+  // Whole warps, so that lanes that are not there show zeros.
+  scheduler.seen.assign((scheduler.threads.size() + warpSize - 1) / warpSize * warpSize, {});
   enter(&scheduler.block);
   scheduler.descending = false;
   for (unsigned z = 0; z < grid.z; z++)

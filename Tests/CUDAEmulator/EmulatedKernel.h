@@ -5,6 +5,11 @@ struct EmulatedIndex {
   unsigned x, y, z;
 };
 
+// What a lane shows to its warp at once: two fragments of a product at most.
+struct EmulatedWords {
+  unsigned word[6];
+};
+
 // The block that runs, seen from the thread that runs.
 struct EmulatedBlock {
   EmulatedIndex grid, block, blockIndex, threadIndex;
@@ -12,8 +17,8 @@ struct EmulatedBlock {
   void (*synchronizeBlock)();
   // Waits for the lanes in the mask of this thread's warp.
   void (*synchronizeWarp)(unsigned mask);
-  // Shows a word to the lanes in the mask and gives the word of a lane.
-  unsigned (*exchange)(unsigned mask, unsigned word, unsigned lane);
+  // Shows words to the lanes in the mask and gives what every lane of the warp showed, by its number.
+  const EmulatedWords *(*exchange)(unsigned mask, EmulatedWords words);
 };
 
 // A kernel: how to call it with pointers to its arguments, and the sizes of these.

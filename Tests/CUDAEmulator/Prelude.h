@@ -7,6 +7,7 @@ double fma(double, double, double), sqrt(double), exp(double), fabs(double);
 }
 
 #define __CUDACC_RTC__ 1
+#define EMULATED 1
 #define __device__ static inline
 #define __forceinline__ __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
@@ -126,13 +127,39 @@ static inline unsigned emulatedLane() {
   return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % warpSize;
 }
 template <class Value> static inline Value __shfl_sync(unsigned mask, Value value, int lane) {
-  return emulatedBits<Value>(emulatedBlock->exchange(mask, emulatedBits<unsigned>(value), unsigned(lane) % warpSize));
+  return emulatedBits<Value>(emulatedBlock->exchange(mask, {emulatedBits<unsigned>(value)})[unsigned(lane) % warpSize].word[0]);
 }
 template <class Value> static inline Value __shfl_xor_sync(unsigned mask, Value value, int bits) {
   return __shfl_sync(mask, value, int(emulatedLane() ^ unsigned(bits)));
 }
 template <class Value> static inline Value __shfl_down_sync(unsigned mask, Value value, unsigned distance) {
   return __shfl_sync(mask, value, int(emulatedLane() + distance < warpSize ? emulatedLane() + distance : emulatedLane()));
+}
+
+// What PTX calls cvt.rn.bf16x2.f32 and mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32.
+static inline unsigned emulatedBrain(float value) {
+  unsigned bits = __float_as_uint(value);
+  return value != value ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+static inline unsigned wordOfBrains(float first, float second) { return emulatedBrain(first) | emulatedBrain(second) << 16; }
+static inline float emulatedHalfOfWord(unsigned word, unsigned half) {
+  return __uint_as_float(half ? word & 0xffff0000 : word << 16);
+}
+static inline void multiplyFragments(float totals[4], const unsigned a[4], const unsigned b[2]) {
+  const EmulatedWords *lanes = emulatedBlock->exchange(0xffffffff, {{a[0], a[1], a[2], a[3], b[0], b[1]}});
+  for (unsigned place = 0; place < 4; place++) {
+    unsigned row = emulatedLane() / 4 + place / 2 * 8, column = emulatedLane() % 4 * 2 + place % 2;
+    double sum = totals[place];
+    for (unsigned k = 0; k < 16; k++) {
+      unsigned ofA = lanes[row % 8 * 4 + k % 8 / 2].word[row / 8 + k / 8 * 2];
+      unsigned ofB = lanes[column * 4 + k % 8 / 2].word[4 + k / 8];
+      sum += double(emulatedHalfOfWord(ofA, k % 2)) * emulatedHalfOfWord(ofB, k % 2);
+    }
+    // Tensor cores cut off what float32 has no room for.
+    float rounded = float(sum);
+    bool isBeyond = rounded < 0 ? rounded < sum : rounded > sum;
+    totals[place] = isBeyond ? __uint_as_float(__float_as_uint(rounded) - 1) : rounded;
+  }
 }
 
 // How the emulator reaches a kernel.

@@ -13,15 +13,29 @@ extension KernelBackend {
   ) throws(DeviceError) {
     try ArgumentChecks.attention(
       queries: queries, keys: keys, values: values, sequences: sequences, shape: shape, into: out)
-    let launch = try attentionLaunch(shape, sequences, of: [queries, keys, values], operation: "attention")
-    try self.launch(
-      "attention", of: "attention",
-      launch.constants.merging(["OUT_FORMAT": out.elementType.kernelFormat]) { $1 }, operation: "attention",
-      groups: sequences.count * launch.tiles * shape.queryHeads,
+    let states = [queries, keys, values]
+    func arguments(_ launch: AttentionLaunch) -> [KernelArgument] {
       [
         .matrix(queries), .matrix(keys), .matrix(values), .matrix(sequences.deviceStarts), .matrix(out),
         .size(launch.tiles), .size(shape.queryHeads), .size(shape.keyValueHeads),
-      ] + launch.scores)
+      ] + launch.scores
+    }
+    if let launch = tensorCoreLaunch(shape, sequences, of: states, into: out) {
+      try self.launch(
+        "attention", of: ProgramSource(file: "CUDA/attention.cu", constants: launch.constants), operation: "attention",
+        groups: sequences.count * launch.tiles * shape.queryHeads, arguments(launch))
+      return
+    }
+    let launch = try attentionLaunch(shape, sequences, of: states, operation: "attention")
+    try self.launch(
+      "attention", of: "attention",
+      launch.constants.merging(["OUT_FORMAT": out.elementType.kernelFormat]) { $1 }, operation: "attention",
+      groups: sequences.count * launch.tiles * shape.queryHeads, arguments(launch))
+  }
+
+  /// The roundoff of bfloat16 where tensor cores compute.
+  package func attentionRoundoff(_ shape: AttentionShape, into type: ElementType) -> Double {
+    tensorCoresServe(shape, into: type) ? 0x1p-8 : 0
   }
 
   /// `out[t, h] = log Σ exp(score)` over the keys that a query sees: groups as in `attention`.
@@ -90,13 +104,31 @@ extension KernelBackend {
     var columns = 4
     while columns * 16 < shape.headDimension { columns *= 2 }
     let liesInFours = shape.headDimension % 4 == 0 && states.allSatisfy { $0.elementOffset % 4 == 0 }
-    let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
     return AttentionLaunch(
-      constants: ["QUERIES": sizes.queries, "COLUMNS": columns, "FOURS": liesInFours ? 1 : 0],
-      tiles: LaunchSizes.parts(of: longest, sizes.queries),
-      scores: [
-        .size(shape.headDimension), .float(shape.scale), .flag(shape.causal),
-        .size(shape.window ?? 0), .float(shape.softCap ?? 0),
+      shape, sequences, queries: sizes.queries,
+      constants: ["QUERIES": sizes.queries, "COLUMNS": columns, "FOURS": liesInFours ? 1 : 0])
+  }
+
+  /// Whether a device has a kernel for tensor cores: for bfloat16 and heads of 4, 8 … 96, 112 or 128 elements, of which
+  /// registers hold the sums.
+  private func tensorCoresServe(_ shape: AttentionShape, into type: ElementType) -> Bool {
+    let dimension = shape.headDimension
+    return driver.hasTensorCores && type == .bfloat16 && dimension % (dimension <= 96 ? 4 : 16) == 0 && dimension <= 128
+  }
+
+  /// A launch on tensor cores: a group of 8 warps per 128 queries and head; `nil` where they do not serve, or heads do not
+  /// start at multiples of 16 bytes.
+  private func tensorCoreLaunch(
+    _ shape: AttentionShape, _ sequences: PackedSequences, of states: [Matrix], into out: Matrix
+  ) -> AttentionLaunch? {
+    guard tensorCoresServe(shape, into: out.elementType), (states + [out]).allSatisfy({ $0.elementOffset % 4 == 0 })
+    else { return nil }
+    let padded = LaunchSizes.parts(of: shape.headDimension, 16) * 16
+    return AttentionLaunch(
+      shape, sequences, queries: 128,
+      constants: [
+        "QUERIES": 128, "GROUP_SIZE": 256, "DIMENSION": padded, "PADDED": padded == shape.headDimension ? 0 : 1,
+        "CAPPED": shape.softCap == nil ? 0 : 1,
       ])
   }
 }
@@ -109,6 +141,17 @@ private struct AttentionLaunch {
   let tiles: Int
   /// How scores come from products: the last arguments.
   let scores: [KernelArgument]
+
+  /// Describes launches with so many queries in a tile.
+  init(_ shape: AttentionShape, _ sequences: PackedSequences, queries: Int, constants: [String: Int]) {
+    self.constants = constants
+    let longest = (0..<sequences.count).map { sequences.starts[$0 + 1] - sequences.starts[$0] }.max() ?? 0
+    tiles = LaunchSizes.parts(of: longest, queries)
+    scores = [
+      .size(shape.headDimension), .float(shape.scale), .flag(shape.causal), .size(shape.window ?? 0),
+      .float(shape.softCap ?? 0),
+    ]
+  }
 }
 
 /// The states on one side of the products in an attention, as they are and as they are wanted.

@@ -3,11 +3,11 @@ import Compute
 extension OperationCase {
   private static func shape(
     _ queryHeads: Int, _ keyValueHeads: Int, _ dimension: Int, causal: Bool = true, window: Int? = nil,
-    softCap: Float? = nil
+    softCap: Float? = nil, scale: Float? = nil
   ) -> AttentionShape {
     AttentionShape(
       queryHeads: queryHeads, keyValueHeads: keyValueHeads, headDimension: dimension,
-      scale: 1 / Float(dimension).squareRoot(), causal: causal, window: window, softCap: softCap)
+      scale: scale ?? 1 / Float(dimension).squareRoot(), causal: causal, window: window, softCap: softCap)
   }
 
   static var attentionCases: [OperationCase] {
@@ -31,6 +31,16 @@ extension OperationCase {
       attention(lengths: [67, 64], shape(4, 2, 128), into: .bfloat16).shifted,
       attention(lengths: [5, 17], shape(2, 1, 9), into: .float16),
     ]
+      + [
+        // What tensor cores take: tiles of 128 queries and 32 keys, warps of 16 queries.
+        ([], shape(1, 1, 16)), ([1, 0, 2], shape(2, 1, 16)), ([130, 31], shape(2, 1, 16)),
+        ([150, 5], shape(4, 2, 64)), ([33], shape(2, 2, 96)), ([13, 64], shape(4, 2, 48, causal: false)),
+        ([61, 5], shape(2, 1, 32, window: 1)), ([67, 200], shape(2, 1, 32, window: 19)),
+        ([141], shape(2, 1, 80, causal: false, window: 17)), ([41, 3], shape(2, 1, 112, softCap: 2)),
+        ([37], shape(2, 1, 4)), ([35, 9], shape(2, 1, 76)),
+        // Scores that tell roundings of queries and keys apart.
+        ([67, 64], shape(4, 2, 128, scale: 1)),
+      ].map { attention(lengths: $0, $1, into: .bfloat16) }
   }
 
   /// The patterns of attention, which have no values.
@@ -63,6 +73,7 @@ extension OperationCase {
   private static func words(_ lengths: [Int], _ shape: AttentionShape) -> String {
     let traits = [
       shape.causal ? "causal" : "full", shape.window.map { "window \($0)" }, shape.softCap.map { "soft cap \($0)" },
+      shape.scale == 1 ? "unscaled" : nil,
     ]
     return "\(lengths) · \(shape.queryHeads)/\(shape.keyValueHeads) heads of \(shape.headDimension), "
       + traits.compactMap { $0 }.joined(separator: ", ")
@@ -89,7 +100,8 @@ extension OperationCase {
       "attention", words(lengths, shape), type: type == .float32 ? type.rawValue : "float32 → \(type.rawValue)",
       tolerance: tolerance(shape, terms: lengths.max() ?? 0).rounded(to: type),
       flops: 4 * pairs(lengths, shape) * queryWidth,
-      bytes: tokens * ((4 + type.byteCount) * queryWidth + 8 * keyWidth)
+      bytes: tokens * ((4 + type.byteCount) * queryWidth + 8 * keyWidth),
+      rounding: .attention(shape, into: type)
     ) { bench throws(DeviceError) in
       let queries = bench.numbers.matrix(tokens, queryWidth)
       let (keys, values) = (bench.numbers.matrix(tokens, keyWidth), bench.numbers.matrix(tokens, keyWidth))
@@ -102,8 +114,11 @@ extension OperationCase {
       }
       try bench.expect(
         out,
-        Reference.attention(queries: queries, keys: keys, values: values, lengths: lengths, shape: shape)
-          .rounded(to: type))
+        Reference.attention(
+          queries: queries, keys: keys, values: values, lengths: lengths, shape: shape,
+          roundoff: bench.backend.attentionRoundoff(shape, into: type)
+        )
+        .rounded(to: type))
     }
   }
 

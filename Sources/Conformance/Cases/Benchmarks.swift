@@ -114,6 +114,7 @@ extension OperationCase {
       multiply(rows: tokens, depth: width, columns: feedForward, .bfloat16, hasBias: false),
       rotaryEmbedding(tokens: tokens, heads: heads, dimension: shape.headDimension, rotated: shape.headDimension),
       attention(lengths: texts, shape),
+      attention(lengths: texts, shape, into: .bfloat16),
       attention(lengths: [tokens], shape),
       attentionNormalisers(lengths: texts, shape),
       attentionDivergence(lengths: texts, shape),

@@ -40,7 +40,8 @@ extension OperationCase {
         + (precision == .full ? ", full" : ""),
       type: activations == .float32 ? type.rawValue : "\(activations.rawValue) · \(type.rawValue)",
       tolerance: .sum(of: depth + (isAdding ? 2 : 1)), flops: 2 * rows * depth * columns,
-      bytes: 4 * rows * (depth + columns) + type.byteCount * depth * columns, product: (type, precision)
+      bytes: 4 * rows * (depth + columns) + type.byteCount * depth * columns,
+      rounding: .activations(withWeights: type, precision: precision)
     ) { bench throws(DeviceError) in
       let a = bench.numbers.matrix(rows, depth, activations)
       let weights = bench.numbers.matrix(columns, depth, type)

@@ -3,10 +3,16 @@ import Glibc
 
 extension Reference {
   /// The magnitude of an element is its weighted sum of magnitudes, times one more than the largest magnitude of its
-  /// row's scores: an error in a score changes a weight by as much, relatively.
+  /// row's scores.
+  ///
+  /// An error in a score changes a weight by as much, relatively. Where weights and values are rounded by a roundoff and
+  /// queries and keys by its square, scores count four times that roundoff: a product of two rounded numbers is off by two
+  /// squares, and by a third where that of their last parts is left out, in a weight as in the sum of all.
   static func attention(
-    queries: HostMatrix, keys: HostMatrix, values: HostMatrix, lengths: [Int], shape: AttentionShape
+    queries: HostMatrix, keys: HostMatrix, values: HostMatrix, lengths: [Int], shape: AttentionShape,
+    roundoff: Double = 0
   ) -> Expectation {
+    let shareOfScores = roundoff > 0 ? 4 * roundoff : 1
     let dimension = shape.headDimension
     var results = [Double](repeating: 0, count: queries.rows * queries.columns)
     var magnitudes = results
@@ -17,7 +23,7 @@ extension Reference {
         let terms = zip(place.seen, weights).map { values[$0, place.keyColumn(shape) + column] * $1 }
         let element = place.token * queries.columns + place.head * dimension + column
         results[element] = terms.reduce(0, +)
-        magnitudes[element] = terms.reduce(0) { $0 + $1.magnitude } * (1 + seen.steepest)
+        magnitudes[element] = terms.reduce(0) { $0 + $1.magnitude } * (1 + shareOfScores * seen.steepest)
       }
     }
     return Expectation(results, magnitudes: magnitudes)
