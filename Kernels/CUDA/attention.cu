@@ -2,9 +2,9 @@
 // DIMENSION is the length of a head; where PADDED, it is the next multiple of 16, and columns from the length on are zeros.
 //
 // A group takes QUERIES tokens of a text and one head, a warp 16 of them, and walks over the keys that they see, KEYS at a
-// time. Queries and keys are taken in two parts, so that scores have 16 significant bits; weights and values are rounded to
-// bfloat16, as the result is. The weights are summed as they were rounded, so that they are shares of 1. CAPPED says whether
-// scores have a soft cap.
+// time. Queries, keys and values are taken in two parts, which have 16 significant bits: an error in a score is one in all that
+// follows, and one in a value the same for every query. Weights are rounded to bfloat16, as the result is, and are summed as
+// they were rounded, so that they are shares of 1. CAPPED says whether scores have a soft cap.
 
 #define KEYS 32
 #define STEPS (DIMENSION / 16)
@@ -70,15 +70,19 @@ FUNCTION void stageKeys(const Keys *brought, LOCAL_SPACE uint *high, LOCAL_SPACE
   }
 }
 
-FUNCTION void stageValues(const Values *brought, LOCAL_SPACE uint *pairs) {
+FUNCTION void stageValues(const Values *brought, LOCAL_SPACE uint *high, LOCAL_SPACE uint *low) {
   UNROLL for (int place = 0; place < PAIRS_OF_ITEM; place++) {
     uint four = ITEM + place * GROUP_SIZE;
     uint pair = four / FOURS_OF_HEAD;
     if (pair >= KEYS / 2) continue;
     float4 first = brought->fours[place][0], second = brought->fours[place][1];
-    *(LOCAL_SPACE uint4 *)(pairs + pair * VALUE_STRIDE + four % FOURS_OF_HEAD * 4) = make_uint4(
-        wordOfBrains(first.x, second.x), wordOfBrains(first.y, second.y), wordOfBrains(first.z, second.z),
-        wordOfBrains(first.w, second.w));
+    uint x = wordOfBrains(first.x, second.x), y = wordOfBrains(first.y, second.y);
+    uint z = wordOfBrains(first.z, second.z), w = wordOfBrains(first.w, second.w);
+    uint to = pair * VALUE_STRIDE + four % FOURS_OF_HEAD * 4;
+    *(LOCAL_SPACE uint4 *)(high + to) = make_uint4(x, y, z, w);
+    *(LOCAL_SPACE uint4 *)(low + to) = make_uint4(
+        restOfWord(x, first.x, second.x), restOfWord(y, first.y, second.y), restOfWord(z, first.z, second.z),
+        restOfWord(w, first.w, second.w));
   }
 }
 
@@ -104,7 +108,8 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
     uint window, float softCap) {
   LOCAL_FOURS uint keysHigh[KEYS * KEY_STRIDE];
   LOCAL_FOURS uint keysLow[KEYS * KEY_STRIDE];
-  LOCAL_FOURS uint pairs[KEYS / 2 * VALUE_STRIDE];
+  LOCAL_FOURS uint valuesHigh[KEYS / 2 * VALUE_STRIDE];
+  LOCAL_FOURS uint valuesLow[KEYS / 2 * VALUE_STRIDE];
 
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
@@ -203,7 +208,7 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
       }
     }
 
-    stageValues(&nextValues, pairs);
+    stageValues(&nextValues, valuesHigh, valuesLow);
     if (key + KEYS < span.end)
       bringKeys(&nextKeys, ofKeys + (ulong)(key + KEYS) * keyWidth, span.end - key - KEYS, keyWidth, dimension);
     BARRIER();
@@ -211,8 +216,10 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
     UNROLL for (int step = 0; step < KEYS / 16; step++) {
       UNROLL for (int columns = 0; columns < DIMENSION / 8; columns++) {
         uint word = (step * 8 + member) * VALUE_STRIDE + columns * 8 + group;
-        uint ofPairs[2] = {pairs[word], pairs[word + 4 * VALUE_STRIDE]};
-        multiplyFragments(result[columns], weights[step], ofPairs);
+        uint highOfPairs[2] = {valuesHigh[word], valuesHigh[word + 4 * VALUE_STRIDE]};
+        uint lowOfPairs[2] = {valuesLow[word], valuesLow[word + 4 * VALUE_STRIDE]};
+        multiplyFragments(result[columns], weights[step], lowOfPairs);
+        multiplyFragments(result[columns], weights[step], highOfPairs);
       }
     }
   }

@@ -73,8 +73,8 @@ public protocol ComputeBackend: AnyObject {
   func attention(
     queries: Matrix, keys: Matrix, values: Matrix, sequences: PackedSequences, shape: AttentionShape, into out: Matrix
   ) throws(DeviceError)
-  /// The largest relative error with which `attention` takes its weights and the values where out is of a type, as tensor
-  /// cores need it; of queries and keys it is the square of that. 0 where it takes all as they are.
+  /// The largest relative error with which `attention` takes its weights where out is of a type, as tensor cores need it; of
+  /// queries, keys and values it is the square of that. 0 where it takes all as they are.
   func attentionRoundoff(_ shape: AttentionShape, into type: ElementType) -> Double
   /// `out = activation(x)`, element by element, `float32`, equal shapes; `out` may be `x`.
   func activate(_ activation: Activation, _ x: Matrix, into out: Matrix) throws(DeviceError)

@@ -90,7 +90,7 @@ enum ArgumentRounding: Sendable {
   case none
   /// The activations of a product.
   case activations(withWeights: ElementType, precision: ProductPrecision)
-  /// The weights and values of an attention, queries and keys less.
+  /// The weights of an attention, and far less its queries, keys and values.
   case attention(AttentionShape, into: ElementType)
 
   /// How far that may take a result from the reference.
@@ -99,8 +99,9 @@ enum ArgumentRounding: Sendable {
     case .none: 0
     // An error of a term is at most so much of the term.
     case .activations(let type, let precision): backend.activationRoundoff(withWeights: type, precision: precision)
-    // A weight is rounded itself and in the sum of all, and meets a rounded value.
-    case .attention(let shape, let type): 3 * backend.attentionRoundoff(shape, into: type)
+    // A weight is rounded itself and in the sum of all.
+    case .attention(let shape, let type):
+      backend.attentionRoundoff(shape, into: type) * (2 + backend.attentionRoundoff(shape, into: type))
     }
   }
 }

@@ -40,7 +40,28 @@ extension OperationCase {
         ([37], shape(2, 1, 4)), ([35, 9], shape(2, 1, 76)),
         // Scores that tell roundings of queries and keys apart.
         ([67, 64], shape(4, 2, 128, scale: 1)),
-      ].map { attention(lengths: $0, $1, into: .bfloat16) }
+      ].map { attention(lengths: $0, $1, into: .bfloat16) } + [meanOfValues]
+  }
+
+  /// Two values of equal weight between numbers of bfloat16, whose mean rounds to another one than that of rounded values.
+  private static var meanOfValues: OperationCase {
+    let shape = shape(2, 1, 16, causal: false)
+    return OperationCase(
+      "attention", "a query of zeros to two keys", type: "float32 → bfloat16", tolerance: .exact, flops: 0, bytes: 0
+    ) { bench throws(DeviceError) in
+      let queries = HostMatrix(rows: 2, columns: 32, values: [Double](repeating: 0, count: 64))
+      let two: [Double] = [1 + 0x1.cp-9, 1 + 0x5.cp-9]
+      let values = two.flatMap { [Double](repeating: $0, count: 16) }
+      let sequences = try PackedSequences(lengths: [2], on: bench.backend)
+      let (query, key) = (try bench.input(queries), try bench.input(bench.numbers.matrix(2, 16)))
+      let value = try bench.input(HostMatrix(rows: 2, columns: 16, values: values))
+      let out = try bench.output(2, 32, .bfloat16)
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.attention(
+          queries: query, keys: key, values: value, sequences: sequences, shape: shape, into: out)
+      }
+      try bench.expect(out, Expectation([Double](repeating: 1 + 0x1p-7, count: 64)))
+    }
   }
 
   /// The patterns of attention, which have no values.

@@ -5,14 +5,14 @@ extension Reference {
   /// The magnitude of an element is its weighted sum of magnitudes, times one more than the largest magnitude of its
   /// row's scores.
   ///
-  /// An error in a score changes a weight by as much, relatively. Where weights and values are rounded by a roundoff and
-  /// queries and keys by its square, scores count four times that roundoff: a product of two rounded numbers is off by two
-  /// squares, and by a third where that of their last parts is left out, in a weight as in the sum of all.
+  /// An error in a score changes a weight by as much, relatively. Where weights are rounded by a roundoff and queries and keys
+  /// by its square, scores count six times that roundoff: a product of two rounded numbers is off by two squares, and by a
+  /// third where that of their last parts is left out, in a weight as in the sum of all; and sums are cut off as they grow.
   static func attention(
     queries: HostMatrix, keys: HostMatrix, values: HostMatrix, lengths: [Int], shape: AttentionShape,
     roundoff: Double = 0
   ) -> Expectation {
-    let shareOfScores = roundoff > 0 ? 4 * roundoff : 1
+    let shareOfScores = roundoff > 0 ? 6 * roundoff : 1
     let dimension = shape.headDimension
     var results = [Double](repeating: 0, count: queries.rows * queries.columns)
     var magnitudes = results
