@@ -4,7 +4,8 @@
 // A group takes QUERIES tokens of a text and one head, a warp 16 of them, and walks over the keys that they see, KEYS at a
 // time. Queries, keys and values are taken in two parts, which have 16 significant bits: an error in a score is one in all that
 // follows, and one in a value the same for every query. Weights are rounded to bfloat16, as the result is, and are summed as
-// they were rounded, so that they are shares of 1. CAPPED says whether scores have a soft cap.
+// they were rounded, so that they are shares of 1. An infinite query or key has no second part and makes NaN of what sees it.
+// CAPPED says whether scores have a soft cap.
 
 #define KEYS 32
 #define STEPS (DIMENSION / 16)

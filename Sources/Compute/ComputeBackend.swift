@@ -55,7 +55,7 @@ public protocol ComputeBackend: AnyObject {
     _ a: Matrix, transposed weights: Matrix, bias: Matrix?, precision: ProductPrecision, adding: Bool, into out: Matrix
   ) throws(DeviceError)
   /// The type in which what only such products read is best written: `float32`, or that of the weights where `multiply` would
-  /// round to it, element by element, so that the result is the same and fewer bytes move.
+  /// round to it, element by element, so that the product is the same and fewer bytes move.
   func activationType(withWeights type: ElementType, precision: ProductPrecision) -> ElementType
   /// The largest relative error with which `multiply` takes an activation; 0 where it takes activations as they are.
   func activationRoundoff(withWeights type: ElementType, precision: ProductPrecision) -> Double

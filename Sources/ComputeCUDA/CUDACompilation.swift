@@ -61,7 +61,8 @@ package struct CUDACompilation {
 
   /// The options with which every program is compiled.
   ///
-  /// A product and a sum are rounded each, unless a kernel writes fma: the same bytes on every backend.
+  /// A product and a sum are rounded each, unless a kernel writes fma: fusion gives the same bytes on every
+  /// backend.
   package static func options(for target: Target) -> [String] {
     ["--gpu-architecture=\(target.name)", "--fmad=false", "--std=c++17"]
   }

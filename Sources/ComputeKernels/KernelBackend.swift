@@ -2,9 +2,9 @@ import Compute
 
 /// A compute backend that runs the portable kernels on a device: it checks the arguments, picks sizes, and launches.
 ///
-/// The kernels compute what `Kernels/README.md` says, with the same text and the same arithmetic on every device. Numbers
-/// that lie on the device (tokens, positions, clusters) are not checked on the host, which would wait for them: a row whose
-/// number is out of range becomes NaN, and no kernel leaves its matrices.
+/// The kernels compute what `Kernels/README.md` says, with the same text and the same arithmetic on every device, apart from
+/// tensor cores. Numbers that lie on the device (tokens, positions, clusters) are not checked on the host, which would wait
+/// for them: a row whose number is out of range becomes NaN, and no kernel leaves its matrices.
 package final class KernelBackend<Device: KernelDevice>: ComputeBackend {
   /// The device and its driver.
   package let driver: Device

@@ -6,8 +6,9 @@ import ComputeKernels
 final class OpenCLDevice: KernelDevice {
   let description: DeviceDescription
   let limits: KernelLimits
-  /// None: every product is computed by the kernel of ours.
+  /// OpenCL has no words for them.
   var hasTensorCores: Bool { false }
+  /// None: every product is computed by the kernel of ours.
   var products: (any MatrixProducts)? { nil }
   private let session: OpenCLSession
   private let environment: [String]

@@ -10,7 +10,8 @@ struct GuardedMatrix {
   /// Where it starts in its memory.
   private let start: Int
 
-  private static let sentinel: UInt8 = 0xA5
+  /// Not a number in every format, so that a result shows what was read there.
+  private static let sentinel: UInt8 = 0xFF
   /// The bytes on either side; a multiple of the alignment that devices like.
   private static let margin = 256
 

@@ -125,6 +125,7 @@ bool warpHasMet(unsigned number) {
     if (!(thread.mask >> lane & 1) || first + lane >= scheduler.threads.size()) continue;
     const Thread &other = scheduler.threads[first + lane];
     if (other.waiting != Waiting::warp || other.mask != thread.mask) return false;
+    if (other.shown.call != thread.shown.call) return false;
   }
   return true;
 }

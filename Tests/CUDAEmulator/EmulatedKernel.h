@@ -8,6 +8,8 @@ struct EmulatedIndex {
 // What a lane shows to its warp at once: two fragments of a product at most.
 struct EmulatedWords {
   unsigned word[6];
+  // The call that shows them; 0 for shuffles, which may stand at several places.
+  unsigned call;
 };
 
 // The block that runs, seen from the thread that runs.

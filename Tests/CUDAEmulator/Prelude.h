@@ -145,8 +145,8 @@ static inline unsigned wordOfBrains(float first, float second) { return emulated
 static inline float emulatedHalfOfWord(unsigned word, unsigned half) {
   return __uint_as_float(half ? word & 0xffff0000 : word << 16);
 }
-static inline void multiplyFragments(float totals[4], const unsigned a[4], const unsigned b[2]) {
-  const EmulatedWords *lanes = emulatedBlock->exchange(0xffffffff, {{a[0], a[1], a[2], a[3], b[0], b[1]}});
+static inline void emulatedProduct(float totals[4], const unsigned a[4], const unsigned b[2], unsigned call) {
+  const EmulatedWords *lanes = emulatedBlock->exchange(0xffffffff, {{a[0], a[1], a[2], a[3], b[0], b[1]}, call});
   for (unsigned place = 0; place < 4; place++) {
     unsigned row = emulatedLane() / 4 + place / 2 * 8, column = emulatedLane() % 4 * 2 + place % 2;
     double sum = totals[place];
@@ -155,12 +155,15 @@ static inline void multiplyFragments(float totals[4], const unsigned a[4], const
       unsigned ofB = lanes[column * 4 + k % 8 / 2].word[4 + k / 8];
       sum += double(emulatedHalfOfWord(ofA, k % 2)) * emulatedHalfOfWord(ofB, k % 2);
     }
-    // Tensor cores cut off what float32 has no room for.
+    // Tensor cores cut off what float32 has no room for; an infinity stays one.
     float rounded = float(sum);
-    bool isBeyond = rounded < 0 ? rounded < sum : rounded > sum;
+    bool isBeyond = fabs(double(rounded)) > fabs(sum) && fabs(double(rounded)) < __builtin_inf();
     totals[place] = isBeyond ? __uint_as_float(__float_as_uint(rounded) - 1) : rounded;
   }
 }
+
+// The lanes of a warp have to meet at one place in the text.
+#define multiplyFragments(totals, a, b) emulatedProduct(totals, a, b, __COUNTER__ + 1)
 
 // How the emulator reaches a kernel.
 template <auto kernel, class Type = decltype(kernel)> struct EmulatedEntry;

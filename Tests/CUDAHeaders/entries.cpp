@@ -13,14 +13,30 @@
 
 #include <type_traits>
 
+// Whether a handle of ours stands for one of theirs.
+template <class Ours, class Theirs>
+constexpr bool isHandle = false;
+template <>
+constexpr bool isHandle<CUDAContext, CUcontext> = true;
+template <>
+constexpr bool isHandle<CUDAStream, CUstream> = true;
+template <>
+constexpr bool isHandle<CUDAEvent, CUevent> = true;
+template <>
+constexpr bool isHandle<CUDAModule, CUmodule> = true;
+template <>
+constexpr bool isHandle<CUDAFunction, CUfunction> = true;
+template <>
+constexpr bool isHandle<CUDASourceProgram, nvrtcProgram> = true;
+
 template <class T>
 concept isNumber = std::is_integral_v<T> || std::is_enum_v<T>;
 
 template <class T>
 concept isPlain = isNumber<T> || std::is_floating_point_v<T> || std::is_pointer_v<T> || std::is_void_v<T>;
 
-// Whether a caller who has `Ours` passes what `Theirs` takes: numbers of one width and sign, pointers to what agrees, with
-// handles and `void` taken for opaque. Enumerations and int are one, as C passes them.
+// Whether a caller who has `Ours` passes what `Theirs` takes: numbers of one width and sign, handles of one kind, pointers to
+// what agrees. Enumerations and int are one, as C passes them.
 template <class Ours, class Theirs>
 constexpr bool agree() {
   if constexpr (isNumber<Ours> && isNumber<Theirs>) {
@@ -34,7 +50,7 @@ constexpr bool agree() {
     } else if constexpr (isPlain<std::remove_cv_t<Our>> && isPlain<std::remove_cv_t<Their>>) {
       return agree<std::remove_cv_t<Our>, std::remove_cv_t<Their>>();
     } else {
-      return !isPlain<std::remove_cv_t<Our>> && !isPlain<std::remove_cv_t<Their>>;
+      return isHandle<Ours, Theirs>;
     }
   } else {
     return std::is_same_v<Ours, Theirs>;

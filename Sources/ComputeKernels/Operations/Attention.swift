@@ -4,7 +4,8 @@ extension KernelBackend {
   /// The longest head whose columns an item keeps: 16 items share it, with 32 columns each.
   private static var longestHead: Int { 512 }
 
-  /// Softmax attention inside each text: a group per 64 (or 16) queries and head, walking over the keys they see.
+  /// Softmax attention inside each text: a group per 64 (or 16, or 128 on tensor cores) queries and head, walking over the
+  /// keys they see.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit, `DeviceError.Code.unsupported` for
   ///   heads of more than 512 elements.

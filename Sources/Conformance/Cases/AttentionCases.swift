@@ -36,8 +36,8 @@ extension OperationCase {
         ([], shape(1, 1, 16)), ([1, 0, 2], shape(2, 1, 16)), ([130, 31], shape(2, 1, 16)),
         ([150, 5], shape(4, 2, 64)), ([33], shape(2, 2, 96)), ([13, 64], shape(4, 2, 48, causal: false)),
         ([61, 5], shape(2, 1, 32, window: 1)), ([67, 200], shape(2, 1, 32, window: 19)),
-        ([141], shape(2, 1, 80, causal: false, window: 17)), ([41, 3], shape(2, 1, 112, softCap: 2)),
-        ([37], shape(2, 1, 4)), ([35, 9], shape(2, 1, 76)),
+        ([67, 200], shape(2, 1, 32, window: 18)), ([141], shape(2, 1, 80, causal: false, window: 17)),
+        ([41, 3], shape(2, 1, 112, softCap: 2)), ([37], shape(2, 1, 4)), ([35, 9], shape(2, 1, 76)),
         // Scores that tell roundings of queries and keys apart.
         ([67, 64], shape(4, 2, 128, scale: 1)),
       ].map { attention(lengths: $0, $1, into: .bfloat16) } + [meanOfValues]
