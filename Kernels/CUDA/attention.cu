@@ -9,7 +9,6 @@
 
 #define KEYS 32
 #define STEPS (DIMENSION / 16)
-#define WARPS (GROUP_SIZE / WARP)
 
 // The words between keys: two columns a word, and members of neighbouring groups read from different banks.
 #define KEY_STRIDE (DIMENSION / 2 + 4)
@@ -103,6 +102,41 @@ FUNCTION float largestOfMembers(float own) {
   return other > own ? other : own;
 }
 
+// The place of a lane in its warp: of the sixteen rows it has two, eight apart, and of eight columns two next to each other.
+#define LANE_GROUP (ITEM % WARP / 4)
+#define LANE_MEMBER (ITEM % WARP % 4)
+
+// scores += the products of a warp's queries, in two parts, and the staged keys.
+FUNCTION void multiplyKeys(
+    float scores[KEYS / 8][4], const uint high[STEPS][4], const uint low[STEPS][4], LOCAL_SPACE const uint *keysHigh,
+    LOCAL_SPACE const uint *keysLow) {
+  UNROLL for (int step = 0; step < STEPS; step++) {
+    UNROLL for (int eight = 0; eight < KEYS / 8; eight++) {
+      uint word = (eight * 8 + LANE_GROUP) * KEY_STRIDE + step * 8 + LANE_MEMBER;
+      uint highOfKeys[2] = {keysHigh[word], keysHigh[word + 4]};
+      uint lowOfKeys[2] = {keysLow[word], keysLow[word + 4]};
+      multiplyFragments(scores[eight], low[step], highOfKeys);
+      multiplyFragments(scores[eight], high[step], lowOfKeys);
+      multiplyFragments(scores[eight], high[step], highOfKeys);
+    }
+  }
+}
+
+// result += the products of a warp's weights and the staged values.
+FUNCTION void addValues(
+    float result[DIMENSION / 8][4], const uint weights[KEYS / 16][4], LOCAL_SPACE const uint *valuesHigh,
+    LOCAL_SPACE const uint *valuesLow) {
+  UNROLL for (int step = 0; step < KEYS / 16; step++) {
+    UNROLL for (int columns = 0; columns < DIMENSION / 8; columns++) {
+      uint word = (step * 8 + LANE_MEMBER) * VALUE_STRIDE + columns * 8 + LANE_GROUP;
+      uint highOfPairs[2] = {valuesHigh[word], valuesHigh[word + 4 * VALUE_STRIDE]};
+      uint lowOfPairs[2] = {valuesLow[word], valuesLow[word + 4 * VALUE_STRIDE]};
+      multiplyFragments(result[columns], weights[step], lowOfPairs);
+      multiplyFragments(result[columns], weights[step], highOfPairs);
+    }
+  }
+}
+
 KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
     MATRIX(const float, queries), MATRIX(const float, keys), MATRIX(const float, values), MATRIX(const int, starts),
     MATRIX(ushort, out), uint queryTiles, uint queryHeads, uint keyHeads, uint dimension, float scale, uint causal,
@@ -114,24 +148,18 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
 
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
-  uint queryWidth = queryHeads * dimension;
-  uint keyWidth = keyHeads * dimension;
-  ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
-  ulong keyOffset = tile.firstToken * keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
-  GLOBAL const float *ofKeys = ELEMENTS(keys) + keyOffset;
-  GLOBAL const float *ofValues = ELEMENTS(values) + keyOffset;
+  Heads heads = headsOf(tile, queryHeads, keyHeads, dimension);
+  GLOBAL const float *ofKeys = ELEMENTS(keys) + heads.firstKey;
+  GLOBAL const float *ofValues = ELEMENTS(values) + heads.firstKey;
 
-  // A lane has two rows of its warp's sixteen.
-  uint group = ITEM % WARP / 4;
-  uint member = ITEM % WARP % 4;
   uint warpRow = ITEM / WARP * 16;
-  uint rows[2] = {warpRow + group, warpRow + group + 8};
+  uint rows[2] = {warpRow + LANE_GROUP, warpRow + LANE_GROUP + 8};
   uint high[STEPS][4], low[STEPS][4];
   UNROLL for (int step = 0; step < STEPS; step++) {
     UNROLL for (int part = 0; part < 4; part++) {
       uint row = rows[part % 2];
-      uint column = step * 16 + part / 2 * 8 + member * 2;
-      GLOBAL const float *place = ELEMENTS(queries) + queryOffset + (ulong)row * queryWidth + column;
+      uint column = step * 16 + part / 2 * 8 + LANE_MEMBER * 2;
+      GLOBAL const float *place = ELEMENTS(queries) + heads.firstQuery + (ulong)row * heads.queryWidth + column;
       float2 two = make_float2(0.0f, 0.0f);
       if (row < tile.rowCount && IS_COLUMN(column)) two = *(GLOBAL const float2 *)place;
       high[step][part] = wordOfBrains(two.x, two.y);
@@ -149,11 +177,11 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
   // writes and reads; the other one of the two stands between that and the next writing.
   Span span = keysSeen(tile, causal, window);
   Keys nextKeys;
-  bringKeys(&nextKeys, ofKeys + (ulong)span.first * keyWidth, span.end - span.first, keyWidth, dimension);
+  bringKeys(&nextKeys, ofKeys + (ulong)span.first * heads.keyWidth, span.end - span.first, heads.keyWidth, dimension);
   for (uint key = span.first; key < span.end; key += KEYS) {
     Values nextValues;
     stageKeys(&nextKeys, keysHigh, keysLow);
-    bringValues(&nextValues, ofValues + (ulong)key * keyWidth, span.end - key, keyWidth, dimension);
+    bringValues(&nextValues, ofValues + (ulong)key * heads.keyWidth, span.end - key, heads.keyWidth, dimension);
     BARRIER();
 
     // Some warps see nothing of this tile.
@@ -166,21 +194,12 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
       float scores[KEYS / 8][4];
       UNROLL for (int eight = 0; eight < KEYS / 8; eight++)
         UNROLL for (int place = 0; place < 4; place++) scores[eight][place] = 0.0f;
-      UNROLL for (int step = 0; step < STEPS; step++) {
-        UNROLL for (int eight = 0; eight < KEYS / 8; eight++) {
-          uint word = (eight * 8 + group) * KEY_STRIDE + step * 8 + member;
-          uint highOfKeys[2] = {keysHigh[word], keysHigh[word + 4]};
-          uint lowOfKeys[2] = {keysLow[word], keysLow[word + 4]};
-          multiplyFragments(scores[eight], low[step], highOfKeys);
-          multiplyFragments(scores[eight], high[step], lowOfKeys);
-          multiplyFragments(scores[eight], high[step], highOfKeys);
-        }
-      }
+      multiplyKeys(scores, high, low, keysHigh, keysLow);
 
       float highest[2] = {largest[0], largest[1]};
       UNROLL for (int eight = 0; eight < KEYS / 8; eight++) {
         UNROLL for (int place = 0; place < 4; place++) {
-          uint other = key + eight * 8 + member * 2 + place % 2;
+          uint other = key + eight * 8 + LANE_MEMBER * 2 + place % 2;
           bool counts = other < span.end && isSeen(tile.firstRow + rows[place / 2], other, causal, window);
           float score = counts ? scoreOf(scores[eight][place], scale, CAPPED ? softCap : 0.0f) : MINUS_INFINITY;
           scores[eight][place] = score;
@@ -211,27 +230,18 @@ KERNEL_SHARED_BY(DIMENSION <= 32 ? 2 : 1) attention(
 
     stageValues(&nextValues, valuesHigh, valuesLow);
     if (key + KEYS < span.end)
-      bringKeys(&nextKeys, ofKeys + (ulong)(key + KEYS) * keyWidth, span.end - key - KEYS, keyWidth, dimension);
+      bringKeys(&nextKeys, ofKeys + (ulong)(key + KEYS) * heads.keyWidth, span.end - key - KEYS, heads.keyWidth, dimension);
     BARRIER();
-    if (!sees) continue;
-    UNROLL for (int step = 0; step < KEYS / 16; step++) {
-      UNROLL for (int columns = 0; columns < DIMENSION / 8; columns++) {
-        uint word = (step * 8 + member) * VALUE_STRIDE + columns * 8 + group;
-        uint highOfPairs[2] = {valuesHigh[word], valuesHigh[word + 4 * VALUE_STRIDE]};
-        uint lowOfPairs[2] = {valuesLow[word], valuesLow[word + 4 * VALUE_STRIDE]};
-        multiplyFragments(result[columns], weights[step], lowOfPairs);
-        multiplyFragments(result[columns], weights[step], highOfPairs);
-      }
-    }
+    if (sees) addValues(result, weights, valuesHigh, valuesLow);
   }
 
   if (warpRow >= tile.rowCount) return;
   UNROLL for (int row = 0; row < 2; row++) {
     float share = quotient(1.0f, sumOfMembers(sum[row]));
     if (rows[row] >= tile.rowCount) continue;
-    GLOBAL ushort *place = ELEMENTS(out) + queryOffset + (ulong)rows[row] * queryWidth + member * 2;
+    GLOBAL ushort *place = ELEMENTS(out) + heads.firstQuery + (ulong)rows[row] * heads.queryWidth + LANE_MEMBER * 2;
     UNROLL for (int columns = 0; columns < DIMENSION / 8; columns++) {
-      if (!IS_COLUMN(columns * 8 + member * 2)) continue;
+      if (!IS_COLUMN(columns * 8 + LANE_MEMBER * 2)) continue;
       *(GLOBAL uint *)(place + columns * 8) =
           wordOfBrains(result[columns][row * 2] * share, result[columns][row * 2 + 1] * share);
     }

@@ -9,10 +9,7 @@ KERNEL_SHARED_BY(2) attentionNormalisers(
   LOCAL_FOURS float staged[STAGED_FLOATS];
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
-  uint queryWidth = queryHeads * dimension;
-  uint keyWidth = keyHeads * dimension;
-  ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
-  ulong keyOffset = tile.firstToken * keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
+  Heads heads = headsOf(tile, queryHeads, keyHeads, dimension);
 
   uint row = ITEM / LANES * 4;
   uint lane = ITEM % LANES;
@@ -26,8 +23,8 @@ KERNEL_SHARED_BY(2) attentionNormalisers(
   for (uint key = span.first; key < span.end; key += OTHERS) {
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
-        scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
-        keyOffset + (ulong)key * keyWidth, keyWidth, span.end - key, dimension);
+        scores, staged, ELEMENTS(queries), heads.firstQuery, heads.queryWidth, tile.rowCount, ELEMENTS(keys),
+        heads.firstKey + (ulong)key * heads.keyWidth, heads.keyWidth, span.end - key, dimension);
     UNROLL for (int query = 0; query < 4; query++) {
       uint ofText = tile.firstRow + row + query;
       UNROLL for (int place = 0; place < OTHERS_OF_ITEM; place++) {

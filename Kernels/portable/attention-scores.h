@@ -30,6 +30,24 @@ FUNCTION Tile tileOfGroup(GLOBAL const int *starts, uint tiles, uint heads) {
 // The key head that a tile of queries shares with others.
 FUNCTION uint keyHeadOf(Tile tile, uint queryHeads, uint keyHeads) { return tile.head / (queryHeads / keyHeads); }
 
+// Where the first row of a tile has its head, and the first token of its text the one that it shares with others; and the
+// elements from a token to the next.
+typedef struct {
+  uint queryWidth;
+  uint keyWidth;
+  ulong firstQuery;
+  ulong firstKey;
+} Heads;
+
+FUNCTION Heads headsOf(Tile tile, uint queryHeads, uint keyHeads, uint dimension) {
+  Heads heads;
+  heads.queryWidth = queryHeads * dimension;
+  heads.keyWidth = keyHeads * dimension;
+  heads.firstQuery = (tile.firstToken + tile.firstRow) * heads.queryWidth + tile.head * dimension;
+  heads.firstKey = tile.firstToken * heads.keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
+  return heads;
+}
+
 // The tokens of a text that some row of a tile meets.
 typedef struct {
   uint first;

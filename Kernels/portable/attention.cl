@@ -14,10 +14,7 @@ KERNEL_SHARED_BY(GROUPS_AT_ONCE) attention(
 
   Tile tile = tileOfGroup(ELEMENTS(starts), queryTiles, queryHeads);
   if (tile.rowCount == 0) return;
-  uint queryWidth = queryHeads * dimension;
-  uint keyWidth = keyHeads * dimension;
-  ulong queryOffset = (tile.firstToken + tile.firstRow) * queryWidth + tile.head * dimension;
-  ulong keyOffset = tile.firstToken * keyWidth + keyHeadOf(tile, queryHeads, keyHeads) * dimension;
+  Heads heads = headsOf(tile, queryHeads, keyHeads, dimension);
 
   uint row = ITEM / LANES * 4;
   float largest[4], sum[4], result[4][COLUMNS];
@@ -32,8 +29,8 @@ KERNEL_SHARED_BY(GROUPS_AT_ONCE) attention(
     uint keyCount = span.end - key < OTHERS ? span.end - key : OTHERS;
     float scores[4][OTHERS_OF_ITEM];
     multiplyHeads(
-        scores, staged, ELEMENTS(queries), queryOffset, queryWidth, tile.rowCount, ELEMENTS(keys),
-        keyOffset + (ulong)key * keyWidth, keyWidth, keyCount, dimension);
+        scores, staged, ELEMENTS(queries), heads.firstQuery, heads.queryWidth, tile.rowCount, ELEMENTS(keys),
+        heads.firstKey + (ulong)key * heads.keyWidth, heads.keyWidth, keyCount, dimension);
 
     float highest[4];
     UNROLL for (int query = 0; query < 4; query++) {
@@ -64,7 +61,7 @@ KERNEL_SHARED_BY(GROUPS_AT_ONCE) attention(
       }
     }
     BARRIER();
-    addWeighted(result, weights, ELEMENTS(values) + keyOffset + (ulong)key * keyWidth, keyWidth, keyCount, dimension);
+    addWeighted(result, weights, ELEMENTS(values) + heads.firstKey + (ulong)key * heads.keyWidth, heads.keyWidth, keyCount, dimension);
   }
 
   BARRIER();
@@ -73,7 +70,7 @@ KERNEL_SHARED_BY(GROUPS_AT_ONCE) attention(
   UNROLL for (int query = 0; query < 4; query++) {
     if (row + query >= tile.rowCount) continue;
     float total = sumOfLanes(exchange, row + query);
-    ulong outRow = outStart + queryOffset + (ulong)(row + query) * queryWidth;
+    ulong outRow = outStart + heads.firstQuery + (ulong)(row + query) * heads.queryWidth;
     UNROLL for (int column = 0; column < COLUMNS; column++) {
       uint place = COLUMN(column);
       if (place < dimension) setElement(outMemory, OUT_FORMAT, outRow + place, quotient(result[query][column], total));
