@@ -46,7 +46,7 @@ package final class CUDADevice: KernelDevice {
     description = try CUDADevice.describe(session.driver, session.device, libraries)
     let check = CUDAStatusCheck(driver: session.driver, operation: "describe a CUDA device")
     let capability = try session.driver.capability(of: session.device, check)
-    // For bfloat16; those of Volta and Turing know float16 only.
+    // Those of Volta and Turing know float16 only.
     hasTensorCores = capability >= 80
     programs = try CUDAPrograms(
       session, memory, libraries, device: description.name, capability: capability, cache: options.cache)
@@ -56,7 +56,7 @@ package final class CUDADevice: KernelDevice {
       computeUnits: try session.driver.attribute(CUDAMultiprocessorCount, of: session.device, check))
     if options.usesBLAS, let blas = libraries.blas {
       products = try CUDAProducts(
-        blas, session, memory, programs, capability: capability, radialBasisFrom: options.radialBasisFrom)
+        blas, session, memory, programs, hasBrainProducts: hasTensorCores, radialBasisFrom: options.radialBasisFrom)
     } else {
       products = nil
     }

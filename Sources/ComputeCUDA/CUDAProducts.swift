@@ -20,9 +20,9 @@ final class CUDAProducts: MatrixProducts {
   private var kernels: [String: CUDAKernel] = [:]
   private var scratch: [String: DeviceBuffer] = [:]
 
-  /// Opens cuBLAS in the session's context.
+  /// Opens cuBLAS in the session's context, on a device whose tensor cores know bfloat16 or do not.
   init(
-    _ blas: CUDABLAS, _ session: CUDASession, _ memory: CUDAMemory, _ programs: CUDAPrograms, capability: Int,
+    _ blas: CUDABLAS, _ session: CUDASession, _ memory: CUDAMemory, _ programs: CUDAPrograms, hasBrainProducts: Bool,
     radialBasisFrom: Int
   ) throws(DeviceError) {
     _ = try session.enter("open cuBLAS")
@@ -37,8 +37,7 @@ final class CUDAProducts: MatrixProducts {
     self.memory = memory
     self.programs = programs
     self.radialBasisFrom = radialBasisFrom
-    // Tensor cores know bfloat16 since compute capability 8.0.
-    hasBrainProducts = capability >= 80
+    self.hasBrainProducts = hasBrainProducts
     try CUDAProducts.check(blas.setStream(handle, session.compute), "open cuBLAS", "its stream")
   }
 
