@@ -20,6 +20,7 @@ struct CompilationTests {
     #expect(try compilation.target(for: architecture) == .machine(architecture))
     let sources = try CompiledSources.all().filter { architecture >= 80 || $0.file != "CUDA/attention.cu" }
     #expect(sources.count > 20)
+    #expect(architecture < 80 || sources.contains { $0.file == "CUDA/attention.cu" })
     for source in sources {
       let (image, log) = try compilation.compile(
         source, for: .machine(architecture), further: ["--ptxas-options=-v"])
@@ -54,6 +55,27 @@ struct CompilationTests {
       let text = String(decoding: try compilation.compile(source, for: target).image, as: UTF8.self)
       #expect(text.contains(".entry"), "\(source.file)")
     }
+  }
+}
+
+/// Which kernel computes an attention, on a device with tensor cores.
+@Suite("Attention goes to tensor cores where they serve") struct AttentionKernelTests {
+  @Test(
+    "and elsewhere to the portable kernel, as its roundoff says",
+    arguments: [
+      (128, ElementType.bfloat16, true), (24, .bfloat16, true), (104, .bfloat16, false), (33, .bfloat16, false),
+      (256, .bfloat16, false), (128, .float16, false), (128, .float32, false),
+    ])
+  func kernel(dimension: Int, type: ElementType, isOnTensorCores: Bool) throws {
+    let device = RecordingDevice()
+    let backend = try KernelBackend(device)
+    let shape = AttentionShape(queryHeads: 1, keyValueHeads: 1, headDimension: dimension, scale: 1)
+    let states = try backend.allocate(rows: 3, columns: dimension)
+    try backend.attention(
+      queries: states, keys: states, values: states, sequences: PackedSequences(lengths: [3], on: backend),
+      shape: shape, into: backend.allocate(rows: 3, columns: dimension, type))
+    #expect(device.sources.map(\.file) == [isOnTensorCores ? "CUDA/attention.cu" : "portable/attention.cl"])
+    #expect(backend.attentionRoundoff(shape, into: type) == (isOnTensorCores ? 0x1p-8 : 0))
   }
 }
 

@@ -13,6 +13,7 @@ extension EmulatedDeviceTests {
       try EmulatedCUDA.runCopies(early: early)
       let options = CUDADevice.Options(usesBLAS: usesBLAS, cache: ProgramCache(directory: nil))
       let backend = try KernelBackend(CUDADevice(EmulatedCUDA.libraries(), ordinal: 0, options: options))
+      #expect(backend.driver.hasTensorCores)
       for operationCase in OperationCase.all {
         let report = operationCase.check(on: backend)
         #expect(report.outcome == .passed, "\(operationCase.name)")
