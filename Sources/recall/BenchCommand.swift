@@ -39,6 +39,11 @@ extension Command {
     let output = try options.value("--output").map { _ throws(Failure) in
       try CommonOptions.outputFile(options, inputs: inputs)
     }
+    if output == nil, options.has(CommonOptions.overwrite.name) {
+      throw Failure(
+        .usage, operation: "run recall bench", subject: CommonOptions.overwrite.name,
+        expected: "a file to overwrite with --output", got: "none")
+    }
     let isQuick = options.has("--quick")
     let device = try Device(options)
     let printer = try ProgressPrinter(options)

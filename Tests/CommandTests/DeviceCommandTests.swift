@@ -162,6 +162,7 @@ import Testing
       (["--tokens", "5"], 64, "--model"), (["--model", Fixtures.sibling("first")], 64, "at least one model"),
       (["--model", directory("nothing"), "--model", Fixtures.sibling("first")], 66, "nothing"),
       (["--directory", directory("nothing")], 73, "nothing"), (["--quick=1"], 64, "no value"),
+      (["--overwrite"], 64, "--output"),
       (["--model", Fixtures.sibling("first"), "--model", Fixtures.sibling("third"), "--tokens", "0"], 64, "--tokens"),
       (
         [
