@@ -9,7 +9,7 @@ let package = Package(
   products: [
     .library(name: "Recall", targets: ["Recall"]),
     .library(name: "Compute", targets: ["Compute"]),
-    .executable(name: "recall", targets: ["recall"]),
+    .executable(name: "recall", targets: ["RecallCommand"]),
   ],
   targets: [
     // What every room uses.
@@ -55,8 +55,9 @@ let package = Package(
     .target(
       name: "Measurement", dependencies: ["Checkpoint", "Compute", "Conformance", "Diagnostics", "JSON", "Recall"],
       swiftSettings: strict),
+    // The command line. Its product is recall; a folder of that name would be Recall on file systems that ignore case.
     .executableTarget(
-      name: "recall",
+      name: "RecallCommand",
       dependencies: [
         "Checkpoint", "Compute", "ComputeCPU", "ComputeCUDA", "ComputeOpenCL", "Conformance", "Diagnostics", "JSON",
         "Measurement", "Recall", "Tokenization",
@@ -96,7 +97,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["Checkpoint", "JSON", "TestSupport", "recall"], swiftSettings: strict),
+      name: "CommandTests", dependencies: ["Checkpoint", "JSON", "RecallCommand", "TestSupport"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
