@@ -65,26 +65,28 @@ public struct HierarchicalMerge {
   }
 
   private func merge(_ plan: MergePlan, writer: CheckpointWriter) throws -> MergeReport {
-    let (inputs, fusionPlan) = (plan.inputs, plan.fusion)
+    var inputs = plan.inputs
+    let fusionPlan = plan.fusion
     var timings = StageTimings(on: backend.device)
-    let decisions = MergeDecisions(writer, models: inputs.models.count)
-    let digests = inputs.digests + inputs.companionDigests
+    let decisions = MergeDecisions(writer, models: inputs.experts.count)
+    let digests = inputs.summed.map(\.digester)
     plan.fusion.recordDigests(of: writer.finishedTensors, in: digests)
-    let own = try timings.measure("select") {
-      try ownSamples(plan, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
-    }
     let typical = try timings.measure("select") {
-      try sharedSamples(plan, own: own, decisions: decisions, scratchDirectory: parentDirectory(of: writer.output))
+      let scratchDirectory = parentDirectory(of: writer.output)
+      try selectOwnSamples(of: &inputs, plan, decisions: decisions, scratchDirectory: scratchDirectory)
+      return try sharedSamples(plan, inputs, decisions: decisions, scratchDirectory: scratchDirectory)
     }
     let fusion = ParameterFusion(
       fusionPlan, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try self.progress.fusion("merge", fusionPlan, writer))
     let walk = try LayerWalk(
-      inputs.models, companions: inputs.companions, digests: digests,
+      inputs.experts.map(\.walked), reading: inputs.read.filter { !$0.isMerged }.map(\.walked),
       samples: SampleBatches(typical.samples, on: backend), pooling: typical.header.pooling, on: backend,
       waits: timings.waits)
-    if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty, decisions.layers(of: inputs.reference) == nil {
+    if !recipe.weighing.isKnownLayerByLayer, !typical.samples.isEmpty,
+      decisions.layers(of: inputs.reference.model) == nil
+    {
       let layers = try timings.measure("extract") {
         try weighAfterAll(walk, inputs: inputs, checkStop: writer.checkStop)
       }
@@ -98,14 +100,14 @@ public struct HierarchicalMerge {
     var balance: [Double]?
     var layers: [LayerWeights] = []
     if let alignment = plan.alignment {
-      let groups = own.groups(of: alignment, shared: typical, anchor: inputs.anchor)
+      let groups = alignment.rule.share > 0 ? inputs.groups(shared: typical) : []
       let aligned = AlignedMerge(
         alignment: alignment, inputs: inputs, plan: fusionPlan, groups: groups, decisions: decisions,
         stateBudget: plan.stateBudget, backend: backend, checkStop: writer.checkStop, progress: progress)
       let found = try timings.measure("balance") { try aligned.balance(weigh) }
-      balance = LayerAlignment.weights(ofModels: inputs.models.count, groups, found)
+      balance = LayerAlignment.weights(ofModels: inputs.experts.count, groups, found)
       layers = try timings.measure("merge") { try aligned.fuse(balance: found, with: fusion, weigh) }
-    } else if let decided = decisions.layers(of: inputs.reference) {
+    } else if let decided = decisions.layers(of: inputs.reference.model) {
       // All was decided before: by an earlier run, or because the bandwidth needs every state. No state is needed any more.
       layers = decided
       try timings.measure("merge") {
@@ -124,7 +126,7 @@ public struct HierarchicalMerge {
       try fusion.copyTheRest()
       try fusion.finish()
       return try self.report(
-        inputs, pool: plan.pool, typical: typical, own: own, layers: layers, balance: balance)
+        inputs, pool: plan.pool, typical: typical, layers: layers, balance: balance)
     }
     try MergeOutput(plan: fusionPlan, elementType: recipe.elementType, writer: writer).finish(report, timings: timings)
     report.timings = timings
@@ -133,7 +135,7 @@ public struct HierarchicalMerge {
 
   /// Walks the depth and weighs the models at every layer; without samples they are equal.
   private func weigh(
-    _ walk: LayerWalk, inputs: MergeModels, typical: TypicalSamples, decisions: MergeDecisions,
+    _ walk: LayerWalk, inputs: MergeInputs<Model>, typical: TypicalSamples, decisions: MergeDecisions,
     checkStop: () throws -> Void, visit: (LayerWeights, [ResidentTensors]) throws -> Void
   ) throws {
     var layers: [LayerWeights] = []
@@ -141,7 +143,7 @@ public struct HierarchicalMerge {
       try checkStop()
       let decided =
         try typical.samples.isEmpty
-        ? LayerWeights(equal: inputs.models.count, at: layer)
+        ? LayerWeights(equal: inputs.experts.count, at: layer)
         : decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
       layers.append(decided)
       if !typical.samples.isEmpty {
@@ -161,10 +163,10 @@ public struct HierarchicalMerge {
     let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: nil, on: backend)
     let inputs = plan.inputs
     let typical = try typicalSamples(
-      of: plan.pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
+      of: plan.pool, model: inputs.reference.walked, stateBudget: plan.stateBudget,
       scratchDirectory: scratchDirectory)
     let walk = try LayerWalk(
-      inputs.models, digests: inputs.digests, samples: SampleBatches(typical.samples, on: backend),
+      inputs.experts.map(\.walked), samples: SampleBatches(typical.samples, on: backend),
       pooling: typical.header.pooling, on: backend)
     var layers: [LayerWeights] = []
     if recipe.weighing.isKnownLayerByLayer {
@@ -177,7 +179,7 @@ public struct HierarchicalMerge {
       layers = try weighAfterAll(walk, inputs: inputs)
       try requireSimilarity(layers, inputs: inputs)
     }
-    return try report(inputs, pool: plan.pool, typical: typical, own: [], layers: layers)
+    return try report(inputs, pool: plan.pool, typical: typical, layers: layers)
   }
 
   // MARK: The stages
@@ -200,7 +202,7 @@ public struct HierarchicalMerge {
     }
     let stateBudget = try stateBudget(of: model, over: pool)
     return try typicalSamples(
-      of: pool, model: model, digest: ModelDigester(model.directory), stateBudget: stateBudget,
+      of: pool, model: WalkedModel(model: model), stateBudget: stateBudget,
       scratchDirectory: scratchDirectory)
   }
 
@@ -208,11 +210,10 @@ public struct HierarchicalMerge {
   ///
   /// - Throws: `Failure` or `DeviceError`.
   public func extract(model path: String) throws -> HiddenStateFile {
-    let model = try Model(directory: path, base: recipe.base)
+    let input = try MergeInput<Model>(alone: path, base: recipe.base)
+    let model = input.model
     let pool = try Pool(recipe: recipe, reference: model, models: [model])
     let stateBudget = try stateBudget(of: model, over: pool)
-    let digest = ModelDigester(model.directory)
-    let history = try ModelHistory(of: model.directory)
     let names = Layer.all(blocks: model.configuration.blockCount)
     let width = model.configuration.hiddenSize
     let passes = SampleBatches.passes(
@@ -222,7 +223,7 @@ public struct HierarchicalMerge {
     var done = 0
     for range in passes {
       let walk = try LayerWalk(
-        [model], digests: [digest], samples: SampleBatches(Array(pool.samples[range]), on: backend),
+        [input.walked], samples: SampleBatches(Array(pool.samples[range]), on: backend),
         pooling: pool.pooling, on: backend)
       try walk.run { _, representations, _ in
         values[done % names.count] += try backend.download(representations[0])
@@ -233,11 +234,10 @@ public struct HierarchicalMerge {
     let layers = zip(names, values).map { layer, values in
       LayerRepresentation(layer: layer, samples: pool.samples.count, width: width, values: values)
     }
-    try history?.check(digest.checkpointDigest())
     return HiddenStateFile(
-      source: try .init(model.directory, isAnchor: false, digest), pooling: pool.pooling, maxTokens: pool.maxTokens,
+      source: try input.merged(), pooling: pool.pooling, maxTokens: pool.maxTokens,
       selection: pool.file.selection, samples: pool.samples.map(\.sample), layers: layers,
-      lineage: history?.lineage ?? Lineage())
+      lineage: input.history?.lineage ?? Lineage())
   }
 
   /// Weighs models by their extracts: the stage `weigh`.
@@ -251,10 +251,7 @@ public struct HierarchicalMerge {
     try recipe.check()
     var files = others.map { (file: $0, isAnchor: false) }
     if let anchor { files.append((anchor, true)) }
-    files.sort { left, right in
-      if left.file.model == right.file.model { return left.isAnchor && !right.isAnchor }
-      return left.file.model.utf8.lexicographicallyPrecedes(right.file.model.utf8)
-    }
+    files = files.inCanonicalOrder(by: \.file.model) { $0.isAnchor && !$1.isAnchor }
     let extracts = files.map(\.file)
     try HiddenStateFile.checkAgreement(of: extracts)
     let anchorIndex = files.firstIndex(where: \.isAnchor)
@@ -337,8 +334,9 @@ public struct HierarchicalMerge {
     return try writer.keepingWhatHelps {
       var timings = StageTimings(on: backend.device)
       if part != nil { try writer.note(["models": .array(plan.fusion.models.map { .string($0.path) })]) }
+      let digests = plan.inputs.summed.map(\.digester)
       let fusion = ParameterFusion(
-        plan.fusion, digests: plan.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+        plan.fusion, digests: digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
         ring: memory.ring, on: backend, waits: timings.waits,
         progress: try self.progress.fusion("fuse", plan.fusion, writer))
       try timings.measure("fuse") {
@@ -351,7 +349,7 @@ public struct HierarchicalMerge {
       case .elsewhere: return MergeOutcome(report: plan.report, state: .completedElsewhere)
       case .possible: break
       }
-      plan.fusion.recordDigests(of: writer.finishedTensors, in: plan.digests)
+      plan.fusion.recordDigests(of: writer.finishedTensors, in: digests)
       try plan.checkModels()
       try MergeOutput(plan: plan.fusion, elementType: plan.elementType, writer: writer)
         .finish(plan.report, timings: timings)
@@ -371,26 +369,25 @@ public struct HierarchicalMerge {
 
   /// The typical samples of a pool: found by clustering, or the pool itself when it was selected before.
   private func typicalSamples(
-    of pool: Pool, model: Model, digest: ModelDigester, stateBudget: Int, scratchDirectory: String
+    of pool: Pool, model: WalkedModel, stateBudget: Int, scratchDirectory: String
   ) throws -> TypicalSamples {
     if let header = pool.file.selection {
       try checkSelected(header, by: recipe.anchor)
       return TypicalSamples(header: header, samples: pool.samples)
     }
     let selection = TypicalSampleSelection(
-      model: model, digest: digest, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
+      model: model, recipe: recipe, stateBudget: stateBudget, scratchDirectory: scratchDirectory,
       on: backend)
     return try selection.select(from: pool.samples, takesAll: pool.isTypical, progress: progress)
   }
 
   /// The typical samples that all models are compared on; none where there are none.
   private func sharedSamples(
-    _ plan: MergePlan, own: [OwnSamples], decisions: MergeDecisions, scratchDirectory: String
+    _ plan: MergePlan, _ inputs: MergeInputs<Model>, decisions: MergeDecisions, scratchDirectory: String
   ) throws -> TypicalSamples {
-    let inputs = plan.inputs
     let pool =
       recipe.samples == nil
-      ? plan.alignment?.sharedPool(of: own.map(\.pool), recipe: recipe) ?? plan.pool : plan.pool
+      ? plan.alignment?.sharedPool(of: inputs.pools, recipe: recipe) ?? plan.pool : plan.pool
     if let known = decisions.typicalSamples(of: pool) { return known }
     guard !pool.samples.isEmpty else {
       return TypicalSamples(
@@ -400,46 +397,40 @@ public struct HierarchicalMerge {
         samples: [])
     }
     let typical = try typicalSamples(
-      of: pool, model: inputs.reference, digest: inputs.referenceDigest, stateBudget: plan.stateBudget,
+      of: pool, model: inputs.reference.walked, stateBudget: plan.stateBudget,
       scratchDirectory: scratchDirectory)
     try decisions.keep(typical)
     return typical
   }
 
-  /// The typical samples of every model that brings a pool of its own.
-  private func ownSamples(
-    _ plan: MergePlan, decisions: MergeDecisions, scratchDirectory: String
-  ) throws -> [OwnSamples] {
-    guard let alignment = plan.alignment else { return [] }
-    return try zip(plan.inputs.models.indices, alignment.pools).compactMap { index, pool in
-      guard var pool else { return nil }
-      let model = plan.inputs.models[index]
-      if !pool.isTypical {
-        let typical =
-          try decisions.typicalSamples(of: pool, owner: model.path)
-          ?? TypicalSampleSelection(
-            model: model, digest: plan.inputs.digests[index], recipe: recipe, stateBudget: plan.stateBudget,
-            scratchDirectory: scratchDirectory, on: backend
-          ).select(from: pool.samples, progress: progress)
-        try decisions.keep(typical, owner: model.path)
-        pool = pool.keeping(typical.samples)
-      }
-      return OwnSamples(model: index, path: model.path, pool: pool)
+  /// Leaves of every pool that an expert brings its typical samples.
+  private func selectOwnSamples(
+    of inputs: inout MergeInputs<Model>, _ plan: MergePlan, decisions: MergeDecisions, scratchDirectory: String
+  ) throws {
+    for (expert, pool) in inputs.selecting {
+      let typical =
+        try decisions.typicalSamples(of: pool, owner: expert.path)
+        ?? TypicalSampleSelection(
+          model: expert.walked, recipe: recipe, stateBudget: plan.stateBudget, scratchDirectory: scratchDirectory,
+          on: backend
+        ).select(from: pool.samples, progress: progress)
+      try decisions.keep(typical, owner: expert.path)
+      inputs.give(.pool(pool.keeping(typical.samples)), to: expert)
     }
   }
 
   private func weigh(
-    _ layer: Layer, _ representations: [Matrix], inputs: MergeModels, header: SelectionHeader
+    _ layer: Layer, _ representations: [Matrix], inputs: MergeInputs<Model>, header: SelectionHeader
   ) throws -> LayerWeights {
     let distances = try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)
     return recipe.weighing.weigh(
-      layer, distances: distances, width: representations[0].columns, anchor: inputs.anchor,
+      layer, distances: distances, width: representations[0].columns, anchor: inputs.anchor?.place,
       anchorMedian: header.anchorMedian[recipe.weighing.distance])
   }
 
   /// Weighs with a bandwidth that needs the distances of all layers first.
   private func weighAfterAll(
-    _ walk: LayerWalk, inputs: MergeModels, checkStop: () throws -> Void = {}
+    _ walk: LayerWalk, inputs: MergeInputs<Model>, checkStop: () throws -> Void = {}
   ) throws -> [LayerWeights] {
     var distances: [(layer: Layer, between: InterModelDistances)] = []
     try walk.run { layer, representations, _ in
@@ -451,17 +442,19 @@ public struct HierarchicalMerge {
     let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))
     return distances.map { layer, between in
       recipe.weighing.weigh(
-        layer, distances: between, width: inputs.reference.configuration.hiddenSize, anchor: inputs.anchor,
+        layer, distances: between, width: inputs.reference.model.configuration.hiddenSize, anchor: inputs.anchor?.place,
         anchorMedian: nil, globalMedian: globalMedian)
     }
   }
 
   private func report(
-    _ inputs: MergeModels, pool: Pool, typical: TypicalSamples, own: [OwnSamples], layers: [LayerWeights],
+    _ inputs: MergeInputs<Model>, pool: Pool, typical: TypicalSamples, layers: [LayerWeights],
     balance: [Double]? = nil
   ) throws(Failure) -> MergeReport {
     let shared = [(model: typical.header.model, samples: typical.samples.map(\.sample))]
-    let owned = own.map { (model: $0.path, samples: $0.pool.samples.map(\.sample)) }
+    let owned = inputs.experts.compactMap { expert in
+      expert.samples?.pool.map { (model: expert.path, samples: $0.samples.map(\.sample)) }
+    }
     var models = try inputs.merged()
     for (model, weight) in (balance ?? []).enumerated() { models[model].alignmentWeight = weight }
     return MergeReport(
@@ -472,9 +465,9 @@ public struct HierarchicalMerge {
 
   // MARK: Checks
 
-  private func requireSimilarity(_ layers: [LayerWeights], inputs: MergeModels) throws(Failure) {
+  private func requireSimilarity(_ layers: [LayerWeights], inputs: MergeInputs<Model>) throws(Failure) {
     try DistantModels.require(
-      recipe.requiredSimilarity, of: layers, of: inputs.layerCount, models: inputs.models.map(\.path))
+      recipe.requiredSimilarity, of: layers, of: inputs.layerCount, models: inputs.experts.map(\.path))
   }
 
   /// The recipe that extracts were made by: where it names the pool, it is the one that selected from it, and has to agree.

@@ -32,31 +32,28 @@ public struct MemoryPlan: Sendable {
   ///   - backend: The device.
   /// - Throws: `Failure` of category `usage` when the budget cannot hold the merge.
   init(
-    inputs: MergeModels, fusion: FusionPlan, pool: Pool, alignment plan: AlignmentPlan?, budget: Int?,
+    inputs: MergeInputs<Model>, fusion: FusionPlan, pool: Pool, alignment plan: AlignmentPlan?, budget: Int?,
     on backend: any ComputeBackend
   ) throws(Failure) {
-    let (models, reference) = (inputs.models, inputs.reference)
+    let (experts, reference) = (inputs.experts, inputs.reference.model)
     let bytesPerToken = reference.configuration.hiddenSize * ElementType.float32.byteCount
     let typicalTokens = pool.typicalLengths.reduce(0, +)
     let pass = PassMemory(of: reference, over: pool, on: backend)
-    let read = models + inputs.companions
+    let read = inputs.read.map(\.model)
     self.models = read.count
     layers = LayerWalk.hostByteCount(read)
     alignment =
       plan.map { plan in
         plan.byteCount(
-          reference.configuration, lengths: plan.sampleLengths(shared: pool, anchor: inputs.anchor),
-          models: models.count,
+          reference.configuration, lengths: plan.sampleLengths(shared: pool),
           elementSize: fusion.tensors.flatMap { $0.sources.map { $0.type.bitWidth / 8 } }.max() ?? 0,
           on: backend)
       } ?? 0
-    activations = models.count * typicalTokens * bytesPerToken + pass.workspace
+    activations = experts.count * typicalTokens * bytesPerToken + pass.workspace
     residentPieces = ResidentPieces.hostByteCount(fusion)
     leastRing = PieceRing.smallest(for: fusion).byteCount
-    let ownPasses = (plan.map { zip(models, $0.pools) } ?? zip([], [])).compactMap { model, pool in
-      pool.flatMap { $0.isTypical ? nil : PassMemory(of: model, over: $0, on: backend) }
-    }
-    let lengths = plan?.sampleLengths(shared: pool, anchor: inputs.anchor) ?? []
+    let ownPasses = inputs.selecting.map { PassMemory(of: $0.expert.model, over: $0.pool, on: backend) }
+    let lengths = plan?.sampleLengths(shared: pool) ?? []
     let scorings = plan?.tries(lengths) == true ? read : []
     selections =
       (pool.isTypical && pool.file.selection != nil || pool.samples.isEmpty ? [] : [pass]) + ownPasses

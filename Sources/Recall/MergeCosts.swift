@@ -66,34 +66,31 @@ public struct MergeCosts: Sendable {
   ///   - counted: The lengths of the samples; `nil` to encode those of the recipe.
   /// - Throws: `Failure`, as the merge itself would.
   public init(_ recipe: MergeRecipe, samples counted: Samples?) throws(Failure) {
-    let inputs = try MergeModels(recipe)
-    let origin = inputs.origin(scale: recipe.scale)
-    let plan = try FusionPlan(
-      models: inputs.models + (origin == nil ? [] : inputs.companions), origin: origin, reference: inputs.reference,
-      elementType: recipe.elementType)
+    let inputs = try MergeInputs<Model>(recipe, reference: recipe.typicalFrom, base: .scaling)
+    let plan = try FusionPlan(inputs, elementType: recipe.elementType)
     let samples: Samples
     if let counted {
       samples = counted
     } else {
-      let pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
+      let pool = try Pool(recipe: recipe, reference: inputs.reference.model, models: inputs.experts.map(\.model))
       samples = Samples(lengths: pool.samples.map(\.tokens.count), isSelected: pool.file.selection != nil)
     }
     self.init(recipe, inputs: inputs, fusion: plan, samples: samples)
   }
 
   /// Counts a merge whose models and samples are known.
-  init(_ recipe: MergeRecipe, inputs: MergeModels, fusion plan: FusionPlan, samples: Samples) {
+  init(_ recipe: MergeRecipe, inputs: MergeInputs<Model>, fusion plan: FusionPlan, samples: Samples) {
     let lengths = samples.lengths
-    models = inputs.models.count
+    models = inputs.experts.count
     self.samples = lengths.count
     typical = samples.isSelected ? lengths.count : min(recipe.typical, lengths.count)
-    configuration = inputs.reference.configuration
+    configuration = inputs.reference.model.configuration
     self.lengths = lengths
 
     var selection = Walk()
     let passFlops = configuration.flops(lengths: lengths)
     if !samples.isSelected {
-      selection.read = inputs.reference.blockByteCount
+      selection.read = inputs.reference.model.blockByteCount
       selection.uploaded = selection.read
       selection.flops = passFlops
     }
@@ -102,7 +99,7 @@ public struct MergeCosts: Sendable {
     // Which samples are typical is not known yet: they count as much as the average of the pool.
     blocks.flops = lengths.isEmpty ? 0 : Int(Double(models * passFlops) * Double(typical) / Double(lengths.count))
     if !recipe.weighing.isKnownLayerByLayer {
-      let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
+      let states = inputs.experts.reduce(0) { $0 + $1.model.blockByteCount }
       blocks.read += states
       blocks.uploaded += states
     }

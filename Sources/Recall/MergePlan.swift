@@ -3,19 +3,19 @@ import Diagnostics
 import Foundation
 
 /// What a merge would do, found without reading an element: for `--dry-run`.
-public struct MergePlan: Sendable {
+struct MergePlan: Sendable {
   /// The models in canonical order.
-  public let inputs: MergeModels
+  let inputs: MergeInputs<Model>
   /// What every tensor of the output is made of.
-  public let fusion: FusionPlan
+  let fusion: FusionPlan
   /// What is kept in memory.
-  public let memory: MemoryPlan
+  let memory: MemoryPlan
   /// The samples of the pool.
-  public let samples: Int
+  let samples: Int
   /// Their tokens.
-  public let tokens: Int
+  let tokens: Int
   /// Whether they were selected already.
-  public let isSelected: Bool
+  let isSelected: Bool
   /// The samples, encoded.
   let pool: Pool
   /// What solving for the linear maps needs; `nil` where they are fused.
@@ -33,33 +33,34 @@ public struct MergePlan: Sendable {
   ///   - solution: What the linear maps are solved for; `nil` where they are fused.
   ///   - backend: The device.
   /// - Throws: `Failure`, the same as the merge would.
-  public init(
+  init(
     _ recipe: MergeRecipe, memoryBudget: Int?, output: String?, solution: MapSolution? = nil,
     on backend: any ComputeBackend
   ) throws(Failure) {
     try recipe.check()
     self.recipe = recipe
-    inputs = try MergeModels(recipe, selects: solution == nil, usesBase: solution == .aligned)
-    let origin = inputs.origin(scale: recipe.scale)
-    fusion = try FusionPlan(
-      models: inputs.models + (origin == nil ? [] : inputs.companions), origin: origin, reference: inputs.reference,
-      elementType: recipe.elementType)
-    alignment = try solution.map { [inputs] solution throws(Failure) in
-      try AlignmentPlan(recipe, inputs: inputs, solution: solution)
+    var inputs = try MergeInputs<Model>(
+      recipe, reference: recipe.typicalFrom ?? (solution == nil ? nil : recipe.models.first),
+      base: solution == .aligned ? .learning : .scaling)
+    fusion = try FusionPlan(inputs, elementType: recipe.elementType)
+    if let solution {
+      alignment = try AlignmentPlan(recipe, inputs: &inputs, solution: solution)
+    } else {
+      alignment = nil
     }
+    self.inputs = inputs
     if let output {
-      let paths =
-        (inputs.models + [inputs.reference]).map(\.path) + [recipe.samples, recipe.base].compactMap { $0 }
-        + recipe.samplesOfModels.values
-      try MergeModels.checkOutput(output, isApartFrom: paths)
+      let others = [recipe.samples, recipe.base].compactMap { $0 } + recipe.samplesOfModels.values
+      try checkOutput(output, isApartFrom: inputs.places + others)
     }
     if let alignment, recipe.samples == nil {
-      pool = alignment.sharedPool(of: alignment.pools.compactMap { $0 }, recipe: recipe)
+      pool = alignment.sharedPool(of: inputs.pools, recipe: recipe)
       let isNamed = recipe.anchor != nil || recipe.base != nil || recipe.typicalFrom != nil
-      guard pool.samples.isEmpty || isNamed else { throw MergeModels.noSelector() }
+      guard pool.samples.isEmpty || isNamed else { throw .noSelector }
     } else {
-      pool = try Pool(recipe: recipe, reference: inputs.reference, models: inputs.models)
-      try pool.checkSelection(recipe, model: inputs.reference)
+      let reference = inputs.reference.model
+      pool = try Pool(recipe: recipe, reference: reference, models: inputs.experts.map(\.model))
+      try pool.checkSelection(recipe, model: reference)
     }
     samples = pool.samples.count
     tokens = pool.samples.reduce(0) { $0 + $1.tokens.count }
@@ -74,15 +75,13 @@ public struct MergePlan: Sendable {
   /// - Parameter backend: The device, which is measured.
   /// - Returns: Lines.
   /// - Throws: `DeviceError`.
-  public func text(on backend: any ComputeBackend) throws(DeviceError) -> String {
-    let configuration = inputs.reference.configuration
+  func text(on backend: any ComputeBackend) throws(DeviceError) -> String {
+    let configuration = inputs.reference.model.configuration
     let selection = passes.reduce(0) { $0 + $1.blockByteCount }
-    let models = inputs.models.enumerated().map { index, model in
-      "  \(model.path)\(index == inputs.anchor ? "  (anchor)" : "")"
-    }
-    let states = inputs.models.reduce(0) { $0 + $1.blockByteCount }
+    let models = inputs.experts.map { "  \($0.path)\($0.role == .anchor ? "  (anchor)" : "")" }
+    let states = inputs.experts.reduce(0) { $0 + $1.model.blockByteCount }
     let again = recipe.weighing.isKnownLayerByLayer ? "" : ", \(byteText(states)) more for the bandwidth"
-    let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
+    let rehearsals = alignment?.rehearsals ?? 0
     let balance = rehearsals == 0 ? "" : ", \(byteText(rehearsedByteCount)) more for \(rehearsals) rehearsals"
     return """
       models, in the order of sums:
@@ -105,20 +104,17 @@ public struct MergePlan: Sendable {
 
   /// What rehearsals read: the blocks and the head of every model, and once more to find out what the models have learned.
   private var rehearsedByteCount: Int {
-    let rehearsals = alignment?.rehearsals(anchor: inputs.anchor) ?? 0
+    let rehearsals = alignment?.rehearsals ?? 0
     guard rehearsals > 0 else { return 0 }
     return (rehearsals + 1)
-      * (inputs.models + inputs.companions).reduce(0) { sum, model in
+      * inputs.read.map(\.model).reduce(0) { sum, model in
         sum + model.blockByteCount + (model.directory.source(of: Architecture.outputHead)?.byteRange.count ?? 0)
       }
   }
 
   /// The models that run over a pool so that typical samples are selected, or their distances known.
   private var passes: [Model] {
-    let own = zip(inputs.models, alignment?.pools ?? []).compactMap { model, pool in
-      pool.flatMap { $0.isTypical ? nil : model }
-    }
-    return (isSelected || samples == 0 ? [] : [inputs.reference]) + own
+    (isSelected || samples == 0 ? [] : [inputs.reference.model]) + inputs.selecting.map(\.expert.model)
   }
 
   /// What is compared and fitted to.
@@ -129,17 +125,16 @@ public struct MergePlan: Sendable {
       recipe.samples == nil
       ? (samples == 0 ? "none; all models weigh the same" : "the typical ones of all models")
       : "\(samples) with \(tokens) tokens, \(selection)"
-    let own = zip(inputs.models, alignment.pools).enumerated().map { index, entry -> String in
-      let (model, pool) = entry
-      let what: String
-      switch pool {
-      case let pool?:
-        let chosen = pool.isTypical ? "all typical" : "\(recipe.typical) to be selected"
-        what = "\(pool.samples.count) of \(pool.file.path), \(chosen)"
-      case nil where alignment.anchorTakesSharedSamples && index == inputs.anchor: what = "those of all models"
-      case nil: what = "none"
-      }
-      return "  \(model.path): \(what)"
+    let own = inputs.experts.map { expert in
+      let what: String =
+        switch expert.samples {
+        case .pool(let pool):
+          "\(pool.samples.count) of \(pool.file.path), "
+            + (pool.isTypical ? "all typical" : "\(recipe.typical) to be selected")
+        case .shared: "those of all models"
+        case nil: "none"
+        }
+      return "  \(expert.path): \(what)"
     }
     return [
       "linear maps: solved for, \(alignment.ruleText)", "samples that models are compared on: \(shared)",
@@ -156,8 +151,7 @@ public struct MergePlan: Sendable {
     let solved =
       alignment.map { alignment in
         alignment.operations(
-          inputs.reference.configuration, lengths: alignment.sampleLengths(shared: pool, anchor: inputs.anchor),
-          anchor: inputs.anchor)
+          inputs.reference.model.configuration, lengths: alignment.sampleLengths(shared: pool))
       } ?? 0
     return TimeEstimate(
       bytes: walks.reduce(0) { $0 + $1.read + $1.written } + rehearsedByteCount,
@@ -168,7 +162,7 @@ public struct MergePlan: Sendable {
 
   /// One line per group of tensors with the rule that holds for it.
   private var groups: [String] {
-    let layers = Layer.all(blocks: inputs.reference.configuration.blockCount)
+    let layers = Layer.all(blocks: inputs.reference.model.configuration.blockCount)
     let blocks = layers.filter { if case .block = $0 { true } else { false } }
     func line(_ name: String, _ tensors: [PlannedTensor], _ rule: String) -> String {
       let bytes = tensors.reduce(0) { $0 + $1.byteCount }
@@ -178,7 +172,7 @@ public struct MergePlan: Sendable {
     let embedding = fusion.tensors(of: .embedding)
     let head = fusion.tensors(of: .head)
     let headRule =
-      alignment == nil || inputs.reference.configuration.tiesHead
+      alignment == nil || inputs.reference.model.configuration.tiesHead
       ? "fused with the weights of head" : "the head solved for, the norm fused with the weights of head"
     return [
       line("embedding", embedding, "fused with the weights of embedding: \(names(embedding))"),

@@ -7,9 +7,9 @@ import Tokenization
 
 /// What a merge with given weights would do, found without reading an element of a weight.
 public struct WeightsOnlyPlan: Sendable {
-  /// The models in canonical order, which is that of their absolute paths; sums run in this order.
-  let models: [ModelDirectory]
-  /// The weight of each of them.
+  /// The models; sums run in their order.
+  let inputs: MergeInputs<ModelDirectory>
+  /// The weight of each expert.
   let weights: [Double]
   /// The weights of the inputs of every layer's sums, those of the base included.
   let sums: [Layer: [Double]]
@@ -19,8 +19,6 @@ public struct WeightsOnlyPlan: Sendable {
   let rules: (any FusionRules)?
   /// What is kept in memory.
   let memory: StreamMemory
-  /// What finds the digest of each input while it is read: of the models, and of a base that is none of them.
-  let digests: [ModelDigester]
   /// The recipe as used, with weights and base.
   let recipe: MergeRecipe
   private let method: any WeightsOnlyMethod
@@ -64,44 +62,30 @@ public struct WeightsOnlyPlan: Sendable {
     let given = recipe.weights(of: recipe.models.count)
     let used = try method.weights(given: given, recipe: recipe)
     // Of equal paths the one with the smaller weight comes first, so that the order given does not matter.
-    let order = recipe.models.indices.sorted { left, right in
-      let (a, b) = (recipe.models[left], recipe.models[right])
-      return a == b ? used[left] < used[right] : a.utf8.lexicographicallyPrecedes(b.utf8)
-    }
-    let models = try order.map { index throws(Failure) in
-      try ModelDirectory(recipe.models[index], base: recipe.base)
-    }
-    let path = absolutePath(recipe.base ?? recipe.models[0])
-    let known = models.firstIndex { $0.path == path }
-    let reference = try known.map { models[$0] } ?? ModelDirectory(path, base: recipe.base)
-    if let output {
-      try MergeModels.checkOutput(
-        output, isApartFrom: (models + [reference]).flatMap { [$0.path, $0.checkpoint.directory] })
-    }
-    for model in models where model !== reference { try WeightsOnlyPlan.compareTokenizers(model, reference) }
-    self.models = models
+    let paths = recipe.models.map(absolutePath)
+    let order = paths.indices.inCanonicalOrder(by: { paths[$0] }, then: { used[$0] < used[$1] })
+    var recipe = recipe
+    recipe.models = order.map { paths[$0] }
+    inputs = try MergeInputs(
+      recipe, reference: paths[0],
+      base: method.takesBaseApart ? .sumsApart : method.weighsChanges ? .sums : .scaling, atLeast: fewest)
+    if let output { try checkOutput(output, isApartFrom: inputs.places) }
     let weights = order.map { used[$0] }
     self.weights = weights
-    let place = method.takesBaseApart ? nil : known
-    let inputs = models + (usesBase && place == nil ? [reference] : [])
-    digests = inputs.map { ModelDigester($0) }
-    let origin = usesBase ? FusionOrigin(input: place ?? models.count, scale: recipe.scale) : nil
+    let (reference, summed, origin) = (inputs.reference.model, inputs.summed.count, inputs.origin)
     let (assignment, scales) = try WeightsOnlyPlan.layers(of: reference, method, recipe)
     sums = scales.mapValues { scale in
       let weights = weights.map { $0 * scale }
       guard method.weighsChanges, let origin else { return weights }
       // Whatever the changes of the models do not take is the base's.
-      var sum = weights + [Double](repeating: 0, count: inputs.count - weights.count)
+      var sum = weights + [Double](repeating: 0, count: summed - weights.count)
       sum[origin.input] += 1 - weights.reduce(0, +)
       return sum
     }
-    fusion = try FusionPlan(
-      models: inputs, origin: origin, reference: reference, assignment: assignment, elementType: recipe.elementType)
+    fusion = try FusionPlan(inputs, assignment: assignment, elementType: recipe.elementType)
     rules = try method.rules(weights: weights, recipe: recipe, plan: fusion)
     memory = try StreamMemory(for: fusion, scratch: rules?.scratch ?? .none, budget: memoryBudget, on: backend)
     try requireDeviceMemory(memory.ring.byteCount, on: backend.device)
-    var recipe = recipe
-    recipe.models = models.map(\.path)
     recipe.weights = order.map { given[$0] ?? method.defaultWeight(models: given.count) }
     recipe.base = reference.path
     recipe.normalize = recipe.normalize ?? method.normalizesByDefault
@@ -122,7 +106,7 @@ public struct WeightsOnlyPlan: Sendable {
 
   /// The plan for people.
   var text: String {
-    let rows = zip(models, weights).map { "  \($0.path)  weight \($1)" }
+    let rows = zip(inputs.experts, weights).map { "  \($0.path)  weight \($1)" }
     let fused = fusion.tensors.filter(\.isFused)
     let copies = fusion.copied.map { tensor in
       guard case .copied(let reason) = tensor.rule else { return "" }
@@ -142,14 +126,6 @@ public struct WeightsOnlyPlan: Sendable {
       tensors:
       \((["  \(fused.count) tensors, \(byteText(bytes)), fused with these weights"] + copies).joined(separator: "\n"))
       """
-  }
-
-  /// Rows of embeddings mean tokens, so tokenizers have to agree wherever both models have one.
-  private static func compareTokenizers(_ model: ModelDirectory, _ reference: ModelDirectory) throws(Failure) {
-    guard let difference = try model.tokenizerDifference(from: reference) else { return }
-    throw Failure(
-      .badData, operation: "merge", subject: model.path, expected: "the same tokenizer as \(reference.path)",
-      got: difference, advice: "Rows of the embeddings would mean different tokens; use the base's tokenizer.")
   }
 }
 
@@ -191,22 +167,20 @@ public struct WeightsOnlyMerge {
     if target.resume, let report = try plan.finishedReport(at: target.output, overwrite: target.overwrite) {
       return MergeOutcome(report: report, state: .finishedBefore)
     }
-    let histories = try plan.models.map { model throws(Failure) in try ModelHistory(of: model) }
     let writer = try CheckpointWriter(
       output: target.output, shards: plan.fusion.shards, plan: plan.document(), overwrite: target.overwrite,
       resume: target.resume, stop: target.stop)
     return try writer.keepingWhatHelps {
-      MergeOutcome(report: try merge(plan, histories: histories, writer: writer), state: .finished)
+      MergeOutcome(report: try merge(plan, writer: writer), state: .finished)
     }
   }
 
-  private func merge(
-    _ plan: WeightsOnlyPlan, histories: [ModelHistory?], writer: CheckpointWriter
-  ) throws -> MergeReport {
+  private func merge(_ plan: WeightsOnlyPlan, writer: CheckpointWriter) throws -> MergeReport {
     var timings = StageTimings(on: backend.device)
-    plan.fusion.recordDigests(of: writer.finishedTensors, in: plan.digests)
+    let digesters = plan.inputs.summed.map(\.digester)
+    plan.fusion.recordDigests(of: writer.finishedTensors, in: digesters)
     let fusion = ParameterFusion(
-      plan.fusion, digests: plan.digests, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
+      plan.fusion, digests: digesters, writer: writer, allowsNonFinite: recipe.allowsNonFinite,
       ring: plan.memory.ring, on: backend, waits: timings.waits,
       progress: try progress.fusion("fuse", plan.fusion, writer))
     try timings.measure("fuse") {
@@ -219,19 +193,12 @@ public struct WeightsOnlyMerge {
       try fusion.copyTheRest()
       try fusion.finish()
     }
-    var models: [MergeReport.MergedModel] = []
-    var lineage = Lineage()
-    for (index, model) in plan.models.enumerated() {
-      try histories[index]?.check(plan.digests[index].checkpointDigest())
-      if let history = histories[index] { lineage.add(history.lineage) }
-      models.append(try .init(model, isAnchor: false, plan.digests[index]))
-    }
     var report = MergeReport(
-      recipe: plan.recipe.json, models: models, samples: [], selectedBy: "",
+      recipe: plan.recipe.json, models: try plan.inputs.merged(), samples: [], selectedBy: "",
       layers: [
         LayerWeights(layer: .whole, similarity: .init(values: []), weights: plan.weights, unrelated: nil)
       ],
-      lineage: lineage)
+      lineage: plan.inputs.lineage)
     try MergeOutput(plan: plan.fusion, elementType: recipe.elementType, writer: writer)
       .finish(report, timings: timings)
     report.timings = timings

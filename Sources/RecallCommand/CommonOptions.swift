@@ -26,7 +26,7 @@ enum CommonOptions {
   /// - Throws: `Failure` when it exists and may not be replaced, has no directory to be in, or is, holds or lies in an input.
   static func outputFile(_ options: ParsedOptions, inputs: [String]) throws(Failure) -> String {
     let output = absolutePath(try options.required("--output"))
-    try MergeModels.checkOutput(output, isApartFrom: inputs)
+    try checkOutput(output, isApartFrom: inputs)
     // The attributes are those of a link itself: a device or a link in /dev must not become a file.
     let kind = (try? FileManager.default.attributesOfItem(atPath: output))?[.type] as? FileAttributeType
     let isFile = kind == .typeRegular

@@ -7,7 +7,7 @@ struct AlignedMerge {
   typealias Walk = (_ visit: (LayerWeights, [ResidentTensors]) throws -> Void) throws -> Void
 
   let alignment: AlignmentPlan
-  let inputs: MergeModels
+  let inputs: MergeInputs<Model>
   let plan: FusionPlan
   /// The samples that maps are fitted to.
   let groups: [SampleGroup]
@@ -26,7 +26,7 @@ struct AlignedMerge {
   /// - Throws: `Failure` or `DeviceError`.
   func balance(_ walk: Walk) throws -> [Double] {
     let equal = [Double](repeating: 1, count: groups.count)
-    let rehearsals = alignment.rehearsals(anchor: inputs.anchor)
+    let rehearsals = alignment.rehearsals
     guard rehearsals > 0, groups.count > 1 else { return equal }
     if let known = decisions.balance(of: groups.count) { return known }
     do {

@@ -1,7 +1,5 @@
-import Checkpoint
 import Compute
 import Diagnostics
-import Foundation
 
 /// What a merge that solves for its linear maps needs beside the models, found before it starts.
 public struct AlignmentPlan: Sendable {
@@ -9,78 +7,47 @@ public struct AlignmentPlan: Sendable {
   let solution: MapSolution
   /// How much every part counts.
   let rule: AlignmentRule
-  /// The base, where it is not one of the models.
-  private let companions: [Model]
-  /// Each model's own pool; `nil` for a model without one.
-  let pools: [Pool?]
-  /// Whether the anchor's own samples are those that all models are compared on.
-  let anchorTakesSharedSamples: Bool
+  /// The models, with their own samples.
+  private let inputs: MergeInputs<Model>
 
-  /// Opens the pools.
+  /// Opens the samples of the models, and makes sure that the maps can be solved for.
   ///
   /// - Parameters:
   ///   - recipe: The recipe.
-  ///   - inputs: Its models.
+  ///   - inputs: Its models, which are given their own samples.
   ///   - solution: What the maps are solved for.
-  /// - Throws: `Failure` for samples of a model that is not merged, and where the samples that the rule needs are missing.
-  init(_ recipe: MergeRecipe, inputs: MergeModels, solution: MapSolution) throws(Failure) {
+  /// - Throws: `Failure` for too many models, for samples of a model that is not merged, and where samples are missing.
+  init(_ recipe: MergeRecipe, inputs: inout MergeInputs<Model>, solution: MapSolution) throws(Failure) {
     self.solution = solution
     rule = solution == .aligned ? recipe.alignment : AlignmentRule(share: 1, ridge: RegressionMean.ridge)
-    let models = inputs.models
-    companions = inputs.companions
-    let most = WeightedSumLimits.mostInputs - 1 - companions.count
-    guard models.count <= most else {
+    let most = WeightedSumLimits.mostInputs - 1 - inputs.read.count + inputs.experts.count
+    guard inputs.experts.count <= most else {
       throw Failure(
         .usage, operation: "align the layers", subject: "--model", expected: "at most \(most) models",
-        got: "\(models.count)", advice: "Merge some of them first and the results after.")
+        got: "\(inputs.experts.count)", advice: "Merge some of them first and the results after.")
     }
-    if let stranger = recipe.samplesOfModels.keys.sorted().first(where: { path in !models.contains { $0.path == path } }
-    ) {
-      throw Failure(
-        .usage, operation: "read samples", subject: "--samples-for", expected: "a model that is merged",
-        got: stranger, advice: "Write --samples-for MODEL=FILE with MODEL as in --model or --anchor.")
-    }
-    let pools = try models.map { model throws(Failure) -> Pool? in
-      guard let file = try AlignmentPlan.samples(of: model, recipe) else { return nil }
-      return try Pool(file, recipe: recipe, reference: model, models: models, isTypical: file.isTypical)
-    }
-    self.pools = pools
-    anchorTakesSharedSamples = inputs.anchor.map { pools[$0] == nil } == true && recipe.samples != nil
-    try requireSamples(inputs)
-  }
-
-  /// The file that a model's own samples come from: the one given, else what the merge that made the model kept.
-  private static func samples(of model: Model, _ recipe: MergeRecipe) throws(Failure) -> SampleFile? {
-    if let path = recipe.samplesOfModels[model.path] { return try SampleFile(path: path) }
-    // What an adapter was trained on is not what its base was merged on.
-    let path = "\(model.path)/\(MergeReport.fileName)"
-    guard model.directory.adapter == nil, FileManager.default.fileExists(atPath: path) else { return nil }
-    return try SampleFile(ofMergeAt: path)
-  }
-
-  /// Whether a model brings samples that its maps are fitted to.
-  private func hasSamples(_ model: Int, anchor: Int?) -> Bool {
-    pools[model] != nil || anchorTakesSharedSamples && model == anchor
+    try inputs.openSamples(recipe)
+    self.inputs = inputs
+    try requireSamples()
   }
 
   /// How often the layers are walked before the walk that writes: each half of the samples for every trial of the balance,
   /// which takes two bodies of samples at least.
-  func rehearsals(anchor: Int?) -> Int {
+  var rehearsals: Int {
     guard solution == .aligned, rule.balance == .learned, rule.share > 0 else { return 0 }
-    let groups = pools.enumerated().reduce(0) { sum, entry in
-      guard hasSamples(entry.offset, anchor: anchor) else { return sum }
-      return sum + (entry.element.map { SampleGroup.origins(of: $0.file.samples).count } ?? 1)
+    let groups = inputs.experts.compactMap(\.samples).reduce(0) { sum, samples in
+      sum + (samples.pool.map { SampleGroup.origins(of: $0.file.samples).count } ?? 1)
     }
     return LayerAlignment.folds.count * SampleBalance.trials(of: groups)
   }
 
-  private func requireSamples(_ inputs: MergeModels) throws(Failure) {
-    let missing = inputs.models.indices.filter { !hasSamples($0, anchor: inputs.anchor) }
-    guard rule.share > 0, rule.share == 1 ? !missing.isEmpty : missing.count == inputs.models.count else { return }
+  private func requireSamples() throws(Failure) {
+    let missing = inputs.experts.filter { $0.samples == nil }
+    guard rule.share > 0, rule.share == 1 ? !missing.isEmpty : missing.count == inputs.experts.count else { return }
     throw Failure(
       .usage, operation: "solve for the linear maps", subject: "--samples-for",
       expected: "samples of \(rule.share == 1 ? "every" : "at least one") model",
-      got: rule.share == 1 ? "none for \(inputs.models[missing[0]].path)" : "none",
+      got: rule.share == 1 ? "none for \(missing[0].path)" : "none",
       advice: solution == .aligned
         ? "Give --samples-for MODEL=FILE, or --align-share 0, which needs no samples."
         : "Give --samples-for MODEL=FILE.")
@@ -101,17 +68,12 @@ public struct AlignmentPlan: Sendable {
     Pool(joining: solution == .aligned ? own : [], recipe: recipe)
   }
 
-  /// The lengths in tokens of the samples that may be used, model by model.
+  /// The lengths in tokens of the samples that may be used, expert by expert.
   ///
-  /// - Parameters:
-  ///   - shared: The pool that all models are compared on.
-  ///   - anchor: The anchor among the models.
-  /// - Returns: As many lists as models.
-  func sampleLengths(shared: Pool, anchor: Int?) -> [[Int]] {
-    guard rule.share > 0 else { return pools.map { _ in [] } }
-    return pools.enumerated().map { model, pool in
-      pool?.typicalLengths ?? (anchorTakesSharedSamples && model == anchor ? shared.typicalLengths : [])
-    }
+  /// - Parameter shared: The pool that all models are compared on.
+  /// - Returns: As many lists as experts.
+  func sampleLengths(shared: Pool) -> [[Int]] {
+    rule.share > 0 ? inputs.sampleLengths(shared: shared) : inputs.experts.map { _ in [] }
   }
 
   // MARK: Memory
@@ -131,12 +93,11 @@ public struct AlignmentPlan: Sendable {
   /// - Parameters:
   ///   - configuration: The shape of the models.
   ///   - lengths: The lengths of each model's samples.
-  ///   - models: How many models are merged.
   ///   - elementSize: The bytes of the widest element of a tensor.
   ///   - backend: The device.
   /// - Returns: Bytes.
   func byteCount(
-    _ configuration: ModelConfiguration, lengths: [[Int]], models: Int, elementSize: Int, on backend: any ComputeBackend
+    _ configuration: ModelConfiguration, lengths: [[Int]], elementSize: Int, on backend: any ComputeBackend
   ) -> Int {
     let batch = lengths.map { SampleBatches.mostTokens(lengths: $0, on: backend.device.kind) }.max() ?? 0
     let headShape = [configuration.vocabularySize, configuration.hiddenSize]
@@ -157,7 +118,7 @@ public struct AlignmentPlan: Sendable {
     let isMeasured = tries(lengths)
     let heads =
       configuration.tiesHead && !isMeasured
-      ? 0 : (models + companions.count + 1) * headShape[0] * headShape[1] * elementSize
+      ? 0 : (inputs.read.count + 1) * headShape[0] * headShape[1] * elementSize
     return AlignedStates.byteCount(configuration, lengths: lengths, on: backend) + scratch + max(block, heads)
       + (fits(lengths) ? StageFit.byteCount(configuration, tokens: lengths.joined().reduce(0, +), batch: batch) : 0)
       + (isMeasured ? HeadScores.byteCount(configuration) : 0)
@@ -171,9 +132,8 @@ public struct AlignmentPlan: Sendable {
   /// - Parameters:
   ///   - configuration: The shape of the models.
   ///   - lengths: The lengths of each model's samples.
-  ///   - anchor: The anchor among the models.
   /// - Returns: Multiplications and additions.
-  func operations(_ configuration: ModelConfiguration, lengths: [[Int]], anchor: Int?) -> Double {
+  func operations(_ configuration: ModelConfiguration, lengths: [[Int]]) -> Double {
     let tokens = Double(lengths.joined().reduce(0, +))
     let models = Double(lengths.count)
     func walk(fittedTokens: Double) -> Double {
@@ -195,7 +155,7 @@ public struct AlignmentPlan: Sendable {
         fits(lengths) ? Double(rule.fitSteps) * StageFit.operations(configuration, tokens: fittedTokens) : 0
       return Double(configuration.blockCount) * (block + fits) + head + passes
     }
-    return walk(fittedTokens: tokens) + Double(rehearsals(anchor: anchor)) * walk(fittedTokens: tokens / 2)
+    return walk(fittedTokens: tokens) + Double(rehearsals) * walk(fittedTokens: tokens / 2)
   }
 
   /// The quadratic forms of all changes with their products, and a factor and triangular solves for each system.

@@ -22,10 +22,7 @@ final class LayerAlignment {
 
   private let solution: MapSolution
   private let rule: AlignmentRule
-  private let models: [Model]
-  private let companions: [Model]
-  private let digests: [ModelDigester]
-  private let base: Int?
+  private let inputs: MergeInputs<Model>
   private let plan: FusionPlan
   private let states: AlignedStates
   private let purpose: Purpose
@@ -52,28 +49,26 @@ final class LayerAlignment {
   ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for it.
   init(
-    _ alignment: AlignmentPlan, inputs: MergeModels, plan: FusionPlan, groups: [SampleGroup], balance: [Double],
+    _ alignment: AlignmentPlan, inputs: MergeInputs<Model>, plan: FusionPlan, groups: [SampleGroup], balance: [Double],
     purpose: Purpose, checkStop: @escaping () throws -> Void, on backend: any ComputeBackend
   ) throws(DeviceError) {
     solution = alignment.solution
     rule = alignment.rule
-    models = inputs.models
-    companions = inputs.companions
-    digests = inputs.digests + inputs.companionDigests
-    base = inputs.base
+    self.inputs = inputs
     self.plan = plan
     self.balance = balance
     self.purpose = purpose
     self.checkStop = checkStop
     self.backend = backend
-    changeWeights = LayerAlignment.weights(ofModels: models.count, groups, balance)
+    changeWeights = LayerAlignment.weights(ofModels: inputs.experts.count, groups, balance)
     lostTokens = [Double](repeating: 0, count: groups.count)
-    configuration = inputs.reference.configuration
+    configuration = inputs.reference.model.configuration
     workspace = AlignmentWorkspace(on: backend)
     arithmetic = try FitArithmetic(workspace, on: backend)
     let fold: Int? = if case .rehearsal(let fold, _) = purpose { fold } else { nil }
     states = try AlignedStates(
-      groups, fold: fold, models: models, reference: inputs.reference, hasMergedPath: solution == .aligned, on: backend)
+      groups, fold: fold, models: inputs.experts.map(\.model), reference: inputs.reference.model,
+      hasMergedPath: solution == .aligned, on: backend)
   }
 
   /// What every model counts: the mean of its groups, and 1 without any.
@@ -105,7 +100,7 @@ final class LayerAlignment {
     case .embedding:
       let type = try elementType(of: plan.tensor(named: Architecture.embedding))
       embeddingCoefficients = coefficients
-      try states.embed(models + companions) { rows in try fused(rows, coefficients, type) }
+      try states.embed(inputs.read.map(\.model)) { rows in try fused(rows, coefficients, type) }
       return []
     case .block(let number): return try align(block: number, coefficients, resident)
     case .head: return try align(head: coefficients, resident)
@@ -116,7 +111,7 @@ final class LayerAlignment {
   private func coefficients(_ weights: [Double]) -> [Float] {
     let used = plan.coefficients(weights).map(Float.init)
     // A base that takes no part in sums is read all the same, for the changes of weights.
-    return used + [Float](repeating: 0, count: models.count + companions.count - used.count)
+    return used + [Float](repeating: 0, count: inputs.read.count - used.count)
   }
 
   // MARK: A block
@@ -190,8 +185,9 @@ final class LayerAlignment {
   }
 
   private func heads() throws -> [Matrix] {
-    try zip(models + companions, digests).map { model, digest in
-      try DeviceTensors(model.directory, on: backend).load(Architecture.outputHead, recording: digest)
+    try inputs.read.map { input in
+      try DeviceTensors(input.model.directory, on: backend).load(
+        Architecture.outputHead, recording: input.digester)
     }
   }
 
@@ -214,10 +210,11 @@ final class LayerAlignment {
   /// Solves the maps that share their inputs, or reads back those that an earlier run has written.
   private func solve(
     _ tensors: [PlannedTensor], sources: [[Matrix]], _ coefficients: [Float], rule: AlignmentRule,
-    fit: StageFit? = nil, inputs: (_ body: InputBody) throws(DeviceError) -> Void
+    fit: StageFit? = nil, forEachInput: (_ body: InputBody) throws(DeviceError) -> Void
   ) throws -> [(matrix: Matrix, alignment: MapAlignment)] {
     let maps = zip(tensors, sources).map { tensor, sources in
-      LinearMap(tensor: tensor, sources: sources, models: models.count, base: base, fusion: coefficients)
+      LinearMap(
+        tensor: tensor, sources: sources, models: inputs.experts.count, base: inputs.base?.place, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
     // Of two maps that are fitted together, one that is known helps nothing to find the other.
@@ -225,7 +222,7 @@ final class LayerAlignment {
     let isAwaited = known.indices.map { known[$0] == nil || pair.contains($0) }
     let system = MapSystem(maps, rule: rule, balance: changeWeights, workspace: workspace, on: backend)
     let fitted = pair.isEmpty ? nil : FitSamples(tokens: states.fittedTokens, width: maps[0].inputs, arithmetic)
-    if isAwaited.contains(true) { try gather(inputs, into: system, fitted) }
+    if isAwaited.contains(true) { try gather(forEachInput, into: system, fitted) }
     var alignments = try maps.indices.map { number in
       isAwaited[number] ? try system.solve(number, keepsFactor: pair.contains(number)) : known[number]?.alignment
     }
@@ -290,7 +287,7 @@ final class LayerAlignment {
   /// A tensor of the merged model that is no map, as it is written.
   private func fused(_ sources: [Matrix], _ coefficients: [Float], _ type: ElementType) throws -> Matrix {
     let out = try backend.allocate(rows: sources[0].rows, columns: sources[0].columns, type)
-    let used = coefficients.indices.filter { coefficients[$0] != 0 || $0 < models.count }
+    let used = coefficients.indices.filter { coefficients[$0] != 0 || $0 < inputs.experts.count }
     try backend.weightedSum(
       used.map { sources[$0] }, weights: used.map { coefficients[$0] }, into: out,
       nonFinite: backend.upload([Int32](repeating: 0, count: used.count + 1), columns: used.count + 1))

@@ -27,24 +27,24 @@ struct LearnedTokens {
   ///   - progress: Told the layers done, of how many; what it throws ends the scoring.
   /// - Throws: `Failure` for a model that gives NaN or infinity; `DeviceError`.
   init(
-    _ groups: [SampleGroup], inputs: MergeModels, stateBudget: Int, on backend: any ComputeBackend,
+    _ groups: [SampleGroup], inputs: MergeInputs<Model>, stateBudget: Int, on backend: any ComputeBackend,
     progress: (Int, Int) throws -> Void
   ) throws {
-    let models = inputs.models + inputs.companions
+    let read = inputs.read
     // [model][group][text][token], empty for groups that a model is not asked about.
-    let probabilities = try models.indices.map { model in
-      let asked = groups.map { $0.model == model || inputs.base.map { $0 == model } ?? true }
+    let probabilities = try read.map { input in
+      let asked = groups.map { $0.model == input.place || inputs.base.map { $0.place == input.place } ?? true }
       let texts = zip(groups, asked).flatMap { group, asked in asked ? group.texts.filter { $0.count > 1 } : [] }
-      var scores = try TokenScoring(models[model], stateBudget: stateBudget, on: backend).scores(
+      var scores = try TokenScoring(input.model, stateBudget: stateBudget, on: backend).scores(
         of: texts.map { ScoredSequence(tokens: $0, scoredFrom: 1) }
-      ) { try progress(model * $1 + $0, models.count * $1) }[...]
+      ) { try progress(input.place * $1 + $0, read.count * $1) }[...]
       return zip(groups, asked).map { group, asked -> [[Double]] in
         guard asked else { return [] }
         return group.texts.map { $0.count > 1 ? (scores.popFirst() ?? []).map { exp($0.logProbability) } : [] }
       }
     }
     self.groups = groups.enumerated().map { number, group in
-      let origins = inputs.base.map { [$0] } ?? inputs.models.indices.filter { $0 != group.model }
+      let origins = inputs.base.map { [$0.place] } ?? read.indices.filter { $0 != group.model }
       return probabilities[group.model][number].enumerated().map { text, own in
         let weights = own.enumerated().map { place, probability in
           let before = origins.reduce(0) { $0 + probabilities[$1][number][text][place] }

@@ -58,14 +58,13 @@ public struct CachedMerge {
     let plan = try MergePlan(recipe, memoryBudget: memoryBudget, output: output, on: backend)
     let samples = try typicalSamples(plan)
     var extracts = Extracts()
-    let states = try plan.inputs.models.map { model in
-      try stop.check("extract", model.path)
-      return try self.states(of: model, over: samples, counting: &extracts)
+    let states = try plan.inputs.experts.map { expert in
+      try stop.check("extract", expert.path)
+      return (role: expert.role, file: try self.states(of: expert.model, over: samples, counting: &extracts))
     }
     let merge = HierarchicalMerge(recipe, memoryBudget: memoryBudget, on: backend, progress: progress)
-    let anchor = plan.inputs.anchor
     let report = try merge.weigh(
-      anchor: anchor.map { states[$0] }, others: states.indices.filter { $0 != anchor }.map { states[$0] })
+      anchor: states.first { $0.role == .anchor }?.file, others: states.filter { $0.role != .anchor }.map(\.file))
     _ = try merge.fuse(report, from: source, moved: [], into: output, overwrite: false, resume: true, stop: stop)
     return extracts
   }
@@ -73,7 +72,7 @@ public struct CachedMerge {
   /// The file of the typical samples.
   private func typicalSamples(_ plan: MergePlan) throws -> String {
     guard !plan.isSelected else { return plan.pool.file.path }
-    let reference = plan.inputs.reference
+    let reference = plan.inputs.reference.model
     let path = cache.typicalSamplesPath(
       selector: (reference.path, try ModelDigester(reference.directory).finish()),
       pool: try fileDigest(plan.pool.file.path),

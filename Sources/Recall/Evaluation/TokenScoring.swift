@@ -53,7 +53,7 @@ public struct TokenScoring {
     return try passes.flatMap { pass in
       let sequences = Array(sequences[pass])
       let walk = try LayerWalk(
-        [model], digests: [ModelDigester(model.directory)], samples: SampleBatches(sequences.map(\.input), on: backend),
+        [WalkedModel(model: model)], samples: SampleBatches(sequences.map(\.input), on: backend),
         pooling: .last, on: backend)
       let states = try walk.run { _, _, _ in
         done += 1

@@ -16,12 +16,11 @@ public struct LayerFeed: Sendable {
   ///
   /// - Throws: `Failure` or `DeviceError`, as the merge itself would.
   public init(_ recipe: MergeRecipe, on backend: any ComputeBackend) throws {
-    let inputs = try MergeModels(recipe)
+    let inputs = try MergeInputs<Model>(recipe, reference: recipe.typicalFrom, base: .scaling)
     let nothing = try SampleBatches([] as [[Int32]], on: backend)
     func once() throws -> (bytes: Int, seconds: Double) {
       let walk = LayerWalk(
-        inputs.models, digests: inputs.models.map { ModelDigester($0.directory) }, samples: nothing, pooling: .mean,
-        on: backend)
+        inputs.experts.map { WalkedModel(model: $0.model) }, samples: nothing, pooling: .mean, on: backend)
       let start = ContinuousClock.now
       let bytes = try walk.feed()
       return (bytes, (ContinuousClock.now - start) / .seconds(1))

@@ -8,6 +8,20 @@ import Synchronization
 /// The tensors of one layer of one model on the device, by name.
 public typealias ResidentTensors = [String: Matrix]
 
+/// A model that is read, and what finds its digest meanwhile.
+public struct WalkedModel: Sendable {
+  /// The model.
+  public let model: Model
+  /// Adds up the bytes that are read of it.
+  public let digester: ModelDigester
+
+  /// Describes a model; without a digester its digest matters to nobody.
+  public init(model: Model, digester: ModelDigester? = nil) {
+    self.model = model
+    self.digester = digester ?? ModelDigester(model.directory)
+  }
+}
+
 /// Walks the depth of several models once: while one block of one model is advanced, the next ones are read.
 ///
 /// Every block byte is read once. At most two layers of each model are in host memory, whatever the depth.
@@ -26,8 +40,7 @@ public struct LayerWalk {
 
   private let models: [Model]
   /// The models that are run, and behind them those that are only read.
-  private let read: [Model]
-  private let digests: [ModelDigester]
+  private let read: [WalkedModel]
   private let samples: SampleBatches
   private let pooling: Pooling
   private let precision: ProductPrecision
@@ -38,20 +51,18 @@ public struct LayerWalk {
   ///
   /// - Parameters:
   ///   - models: The models in the order of the walk.
-  ///   - companions: Models whose tensors are wanted as well, but not their states.
-  ///   - digests: What the bytes read add to, one for each model and companion.
+  ///   - others: Models whose tensors are wanted as well, but not their states.
   ///   - samples: The texts that every model runs.
   ///   - pooling: How states become vectors.
   ///   - precision: How exactly the products take activations.
   ///   - backend: The device.
   ///   - waits: Told how long the walk waited for the disk.
   public init(
-    _ models: [Model], companions: [Model] = [], digests: [ModelDigester], samples: SampleBatches, pooling: Pooling,
+    _ models: [WalkedModel], reading others: [WalkedModel] = [], samples: SampleBatches, pooling: Pooling,
     precision: ProductPrecision = .fast, on backend: any ComputeBackend, waits: StageWaits = StageWaits()
   ) {
-    self.models = models
-    read = models + companions
-    self.digests = digests
+    self.models = models.map(\.model)
+    read = models + others
     self.samples = samples
     self.pooling = pooling
     self.precision = precision
@@ -62,7 +73,7 @@ public struct LayerWalk {
   /// Visits every layer, shallow to deep.
   ///
   /// - Parameter visit: Gets the layer, the representation of every model there (`float32 [samples, d]`, valid during the
-  ///   visit), and the tensors of that layer that are on the device, one dictionary per model and companion.
+  ///   visit), and the tensors of that layer that are on the device, one dictionary per model that is read.
   /// - Returns: The final norm's output for every token of every model, `float32 [tokens, d]`.
   /// - Throws: `Failure` or `DeviceError`, also those of the visit.
   @discardableResult
@@ -74,7 +85,7 @@ public struct LayerWalk {
       try HiddenStateExtractor(
         model, samples: samples, pooling: pooling, workspace: workspace, precision: precision, on: backend)
     }
-    let sources = try read.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
+    let sources = try read.map { read throws(DeviceError) in try DeviceTensors(read.model.directory, on: backend) }
     let nothing = [ResidentTensors](repeating: [:], count: read.count)
 
     let steps = steps
@@ -103,7 +114,7 @@ public struct LayerWalk {
       representations = []
     }
     let norms = try read.indices.map { index in
-      let norm = try sources[index].load(Architecture.finalNorm, recording: digests[index])
+      let norm = try sources[index].load(Architecture.finalNorm, recording: read[index].digester)
       return [Architecture.finalNorm: norm]
     }
     representations = try zip(extractors, norms).map { extractor, norm in
@@ -118,7 +129,7 @@ public struct LayerWalk {
   /// - Returns: The bytes.
   /// - Throws: `Failure` or `DeviceError`.
   func feed() throws -> Int {
-    let sources = try read.map { model throws(DeviceError) in try DeviceTensors(model.directory, on: backend) }
+    let sources = try read.map { read throws(DeviceError) in try DeviceTensors(read.model.directory, on: backend) }
     var bytes = 0
     let steps = steps
     let ahead = try readAhead(steps)
@@ -155,19 +166,19 @@ public struct LayerWalk {
   private static var blocksReadAtOnce: Int { max(1, ProcessInfo.processInfo.activeProcessorCount / 4) }
 
   private func readAhead(_ steps: [Step]) throws(DeviceError) -> ReadAhead<Step> {
-    let byteCount = read.map { LayerWalk.largestBlock(of: $0) }.max() ?? 0
+    let byteCount = read.map { LayerWalk.largestBlock(of: $0.model) }.max() ?? 0
     let buffers = try (0..<2 * read.count).map { _ throws(DeviceError) in
       try backend.allocateHost(byteCount: byteCount)
     }
     return ReadAhead(steps, buffers: buffers, readers: LayerWalk.blocksReadAtOnce) {
-      [read, digests] (step, buffer) throws(Failure) in
-      try LayerWalk.read(block: step.block, of: read[step.model], digest: digests[step.model], into: buffer)
+      [read] (step, buffer) throws(Failure) in
+      try LayerWalk.read(block: step.block, of: read[step.model], into: buffer)
     }
   }
 
   /// Reads the tensors of a block side by side, each by one thread that also digests it.
-  private static func read(block: Int, of model: Model, digest: ModelDigester, into buffer: HostBuffer) throws(Failure)
-  {
+  private static func read(block: Int, of walked: WalkedModel, into buffer: HostBuffer) throws(Failure) {
+    let (model, digester) = (walked.model, walked.digester)
     let places = LayerWalk.places(block: block, of: model)
     let failure = Mutex<Failure?>(nil)
     DispatchQueue.concurrentPerform(iterations: places.count) { number in
@@ -176,7 +187,7 @@ public struct LayerWalk {
         try buffer.withMutableBytes(in: range) { bytes throws(Failure) in
           try model.directory.read(tensor, bytes: 0..<range.count, into: &bytes)
         }
-        buffer.withBytes(in: range) { digest.record(tensor, Digest(of: $0)) }
+        buffer.withBytes(in: range) { digester.record(tensor, Digest(of: $0)) }
       } catch {
         failure.withLock { $0 = $0 ?? error }
       }
@@ -204,7 +215,7 @@ public struct LayerWalk {
   // MARK: Residency
 
   private func upload(_ filled: ReadAhead<Step>.Filled, _ sources: [DeviceTensors]) throws -> Uploaded {
-    let model = read[filled.unit.model]
+    let model = read[filled.unit.model].model
     let source = sources[filled.unit.model]
     let device = try backend.upload(filled.buffer)
     var tensors: ResidentTensors = [:]

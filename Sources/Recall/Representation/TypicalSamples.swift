@@ -17,8 +17,7 @@ public struct TypicalSamples: Sendable {
 
 /// Finds typical samples: k-means over one model's representations, and of each cluster the sample nearest its centre.
 public struct TypicalSampleSelection {
-  private let model: Model
-  private let digest: ModelDigester
+  private let walked: WalkedModel
   private let recipe: MergeRecipe
   private let stateBudget: Int
   private let scratchDirectory: String
@@ -28,23 +27,23 @@ public struct TypicalSampleSelection {
   ///
   /// - Parameters:
   ///   - model: The anchor, or what stands in for it.
-  ///   - digest: What the bytes read add to.
   ///   - recipe: Number of samples, cluster layer, pooling and seed.
   ///   - stateBudget: How many bytes the residual stream of a pass may take; a larger pool takes more passes, with the same
   ///     result.
   ///   - scratchDirectory: Where the representations of the pool wait for the clustering, in a file without a name.
   ///   - backend: The device.
   public init(
-    model: Model, digest: ModelDigester, recipe: MergeRecipe, stateBudget: Int, scratchDirectory: String,
+    model: WalkedModel, recipe: MergeRecipe, stateBudget: Int, scratchDirectory: String,
     on backend: any ComputeBackend
   ) {
-    self.model = model
-    self.digest = digest
+    walked = model
     self.recipe = recipe
     self.stateBudget = stateBudget
     self.scratchDirectory = scratchDirectory
     self.backend = backend
   }
+
+  private var model: Model { walked.model }
 
   /// The bytes of the file that the representations of a pool take.
   static func scratchByteCount(_ configuration: ModelConfiguration, samples: Int) -> Int {
@@ -90,7 +89,7 @@ public struct TypicalSampleSelection {
     for (number, range) in passes.enumerated() {
       // A text between two clusters goes to one or the other by the last bits of its states, and takes others along.
       let walk = try LayerWalk(
-        [model], digests: [digest], samples: SampleBatches(Array(pool[range]), on: backend),
+        [walked], samples: SampleBatches(Array(pool[range]), on: backend),
         pooling: recipe.poolingOrDefault, precision: .full, on: backend)
       var layer = 0
       try walk.run { _, states, _ in

@@ -13,8 +13,8 @@ struct FuseStage {
   let weights: [Layer: [Double]]
   /// The element type of every fused tensor; `nil` for that of the reference, tensor by tensor.
   let elementType: ElementType?
-  /// What finds the digest of each model while it is read.
-  let digests: [ModelDigester]
+  /// The models; sums run in their order.
+  let inputs: MergeInputs<Model>
   /// Everything that the bytes of the output depend on; places where models are do not count, because parts may run on
   /// machines that have them elsewhere, and digests prove that they are the same.
   let document: JSONValue
@@ -43,26 +43,13 @@ struct FuseStage {
         .badData, operation: "fuse", subject: source, expected: "weights of every layer",
         got: "the same for all tensors", advice: "Merge with recall merge --recipe \(source).")
     }
-    let models = try MergeModels.open(report, from: source, moved: moved, base: recipe.base)
-    let reference = try MergeModels.reference(of: report, models: models, named: recipe.base ?? recipe.typicalFrom)
-    for model in models where model !== reference { try MergeModels.compare(model, with: reference) }
-    let scale = report.recipe["scale"]?.double ?? 1
-    let path = scale == 1 ? nil : recipe.base ?? report.recipe["base"]?.string
-    guard scale == 1 || path != nil else {
-      throw Failure(
-        .badData, operation: "read the weights", subject: source, expected: "a base beside the scale \(scale)",
-        got: "none", advice: "Name the base with --base.")
-    }
-    let (companions, base) = try MergeModels.companions(path, of: models, comparedWith: reference)
-    let origin = base.map { FusionOrigin(input: $0, scale: scale) }
-    let inputs = (models + companions + [reference]).flatMap { [$0.path, $0.checkpoint.directory] }
-    try MergeModels.checkOutput(output, isApartFrom: inputs + [source])
+    inputs = try MergeInputs(
+      report, from: source, moved: moved, base: recipe.base, reference: recipe.typicalFrom, isShared: isShared)
+    try checkOutput(output, isApartFrom: inputs.places + [source])
     let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
     elementType = recipe.elementType ?? recorded
-    fusion = try FusionPlan(
-      models: models + companions, origin: origin, reference: reference, elementType: elementType)
-    weights = try report.weights(blocks: reference.configuration.blockCount, path: source)
-    digests = (models + companions).map { ModelDigester($0.directory, usesCache: !isShared) }
+    fusion = try FusionPlan(inputs, elementType: elementType)
+    weights = try report.weights(blocks: inputs.reference.model.configuration.blockCount, path: source)
     document = [
       "command": "fuse", "weights": .object(report.json),
       "options": [
@@ -71,14 +58,14 @@ struct FuseStage {
       ],
     ]
     var report = report
-    for (index, model) in models.enumerated() {
-      report.models[index].path = model.path
-      report.models[index].base?.path = model.checkpoint.directory
+    for expert in inputs.experts {
+      report.models[expert.place].path = expert.path
+      report.models[expert.place].base?.path = expert.model.checkpoint.directory
     }
     report.record(elementType: elementType, allowsNonFinite: recipe.allowsNonFinite, base: recipe.base)
     self.report = report
-    for (index, digest) in digests.prefix(report.models.count).enumerated() {
-      if let known = try digest.known() { try check(known, model: index) }
+    for expert in inputs.experts {
+      if let known = try expert.digester.known() { try check(known, of: expert) }
     }
   }
 
@@ -86,17 +73,15 @@ struct FuseStage {
   ///
   /// - Throws: `Failure` of category `badData` that names the model.
   func checkModels() throws(Failure) {
-    for (index, digest) in digests.prefix(report.models.count).enumerated() {
-      try check(try digest.finish(), model: index)
-    }
+    for expert in inputs.experts { try check(try expert.digester.finish(), of: expert) }
   }
 
-  private func check(_ digest: Digest, model index: Int) throws(Failure) {
-    guard digest != report.models[index].digest else { return }
+  private func check(_ digest: Digest, of expert: MergeInput<Model>) throws(Failure) {
+    let weighed = report.models[expert.place].digest
+    guard digest != weighed else { return }
     throw Failure(
-      .badData, operation: "fuse", subject: report.models[index].path,
-      expected: "the model that was weighed, digest \(report.models[index].digest)", got: "\(digest)",
-      advice: "The model has changed since; extract and weigh again.")
+      .badData, operation: "fuse", subject: expert.path, expected: "the model that was weighed, digest \(weighed)",
+      got: "\(digest)", advice: "The model has changed since; extract and weigh again.")
   }
 
   /// The report of an output that an earlier run with the same weights finished; `nil` when there is none.

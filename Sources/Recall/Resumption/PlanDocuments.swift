@@ -13,16 +13,16 @@ extension MergePlan {
     }
     var document: JSONObject = JSONObject([
       ("command", "merge"), ("recipe", recipeAsUsed),
-      ("models", .array(try inputs.models.map { model throws(Failure) in try model.directory.identity() })),
-      ("reference", try inputs.reference.directory.identity()),
+      ("models", .array(try inputs.experts.map { expert throws(Failure) in try expert.model.directory.identity() })),
+      ("reference", try inputs.reference.model.directory.identity()),
       ("samples", try recipe.samples == nil ? .null : identity(pool.file.path)),
     ])
     document["companions"] = .array(
-      try inputs.companions.map { model throws(Failure) in try model.directory.identity() })
-    if let alignment {
+      try inputs.read.filter { !$0.isMerged }.map { base throws(Failure) in try base.model.directory.identity() })
+    if alignment != nil {
       document["ownSamples"] = .array(
-        try alignment.pools.map { pool throws(Failure) in
-          try pool.map { pool throws(Failure) in try identity(pool.file.path) } ?? .null
+        try inputs.experts.map { expert throws(Failure) in
+          try expert.samples?.pool.map { pool throws(Failure) in try identity(pool.file.path) } ?? .null
         })
     }
     return .object(document)
@@ -35,10 +35,10 @@ extension MergePlan {
   ///
   /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
   func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
-    let models = inputs.models.enumerated().map { index, model -> JSONValue in
-      ["path": .string(model.path), "anchor": .bool(index == inputs.anchor)]
+    let models = inputs.experts.map { expert -> JSONValue in
+      ["path": .string(expert.path), "anchor": .bool(expert.role == .anchor)]
     }
-    let known = try inputs.digests.map { digest throws(Failure) in try digest.known() }
+    let known = try inputs.experts.map { expert throws(Failure) in try expert.digester.known() }
     return try MergeReport.finished(at: output, overwrite: overwrite) { report in
       let found = report.models.map { model -> JSONValue in
         ["path": .string(model.path), "anchor": .bool(model.isAnchor)]
@@ -52,8 +52,8 @@ extension MergePlan {
 
   /// The space that the selection takes beside the output for a while.
   var scratchByteCount: Int {
-    let configuration = inputs.reference.configuration
-    let own = (alignment?.pools ?? []).compactMap { $0 }.filter { !$0.isTypical }.map(\.samples.count)
+    let configuration = inputs.reference.model.configuration
+    let own = inputs.selecting.map(\.pool.samples.count)
     return ((isSelected ? [] : [samples]) + own)
       .map { TypicalSampleSelection.scratchByteCount(configuration, samples: $0) }.max() ?? 0
   }
@@ -66,7 +66,7 @@ extension WeightsOnlyPlan {
   func document() throws(Failure) -> JSONValue {
     [
       "command": "merge", "recipe": recipe.json, "weights": .array(weights.map(JSONValue.double)),
-      "models": .array(try models.map { model throws(Failure) in try model.identity() }),
+      "models": .array(try inputs.experts.map { expert throws(Failure) in try expert.model.identity() }),
       "reference": try fusion.reference.identity(),
     ]
   }
@@ -75,7 +75,7 @@ extension WeightsOnlyPlan {
   ///
   /// - Throws: `Failure` of category `cannotCreate` for an output of another recipe, unless it may be overwritten.
   func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
-    let known = try digests.map { digest throws(Failure) in try digest.known() }
+    let known = try inputs.experts.map { expert throws(Failure) in try expert.digester.known() }
     return try MergeReport.finished(at: output, overwrite: overwrite) { report in
       let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
       return recipe.json.firstDifference(from: report.recipe, at: "recipe")

@@ -67,11 +67,11 @@ public struct StagePlan: Sendable {
         got: recipe.method, advice: "Other methods run in one process: recall merge --recipe \(path).")
     }
     let merge = try MergePlan(recipe, memoryBudget: nil, output: output, on: backend)
-    let files = StageFiles(work: absolutePath(work), models: merge.inputs.models.count)
+    let files = StageFiles(work: absolutePath(work), models: merge.inputs.experts.count)
     self.recipe = absolutePath(path)
     self.work = files.work
     self.output = absolutePath(output)
-    modelCount = merge.inputs.models.count
+    modelCount = merge.inputs.experts.count
     partCount = parts
     let builder = StageBuilder(
       merge: merge, recipe: recipe, path: self.recipe, files: files, parts: parts, output: self.output,
@@ -105,7 +105,7 @@ private struct StageBuilder {
   /// A device like those of the tasks.
   let backend: any ComputeBackend
 
-  private var reference: Model { merge.inputs.reference }
+  private var reference: Model { merge.inputs.reference.model }
   private var samples: String { merge.isSelected ? merge.pool.file.path : files.typical }
 
   /// The lengths of the samples that are extracted; which ones will be typical is not known, so the longest bound them.
@@ -145,8 +145,9 @@ private struct StageBuilder {
   }
 
   var extract: StagePlan.Stage {
-    let tasks = merge.inputs.models.enumerated().map { number, model in
-      StagePlan.Task(
+    let tasks = merge.inputs.experts.map { expert in
+      let (model, number) = (expert.model, expert.place)
+      return StagePlan.Task(
         arguments: [
           "extract", "--model", model.path, "--samples", samples, "--output", files.states(number), "--overwrite",
         ], inputs: [model.path, samples], output: files.states(number),
@@ -158,19 +159,19 @@ private struct StageBuilder {
   }
 
   var weigh: StagePlan.Stage {
-    let extracts = merge.inputs.models.indices.map { number in
-      [number == merge.inputs.anchor ? "--anchor" : "--model", files.states(number)]
+    let extracts = merge.inputs.experts.map { expert in
+      [expert.role == .anchor ? "--anchor" : "--model", files.states(expert.place)]
     }
     let task = StagePlan.Task(
       arguments: ["weigh", "--recipe", path] + extracts.joined() + ["--output", files.weights, "--overwrite"],
-      inputs: merge.inputs.models.indices.map(files.states), output: files.weights,
+      inputs: merge.inputs.experts.map { files.states($0.place) }, output: files.weights,
       bytesRead: modelCount * statesByteCount, bytesWritten: 0, operations: 0,
       memory: MemoryPlan.program + 2 * modelCount * statesByteCount)
     return StagePlan.Stage(name: "weigh", tasks: [task])
   }
 
   var fuse: StagePlan.Stage {
-    let models = merge.inputs.models.map(\.path)
+    let models = merge.inputs.experts.map(\.path)
     func arguments(part: String) -> [String] {
       ["fuse", "--weights", files.weights, "--output", output, "--part", part]
         + (recipe.allowsNonFinite ? ["--allow-non-finite"] : [])
@@ -191,7 +192,7 @@ private struct StageBuilder {
     return StagePlan.Stage(name: "verify", tasks: [task])
   }
 
-  private var modelCount: Int { merge.inputs.models.count }
+  private var modelCount: Int { merge.inputs.experts.count }
 
   /// What one part has of a number of bytes that are dealt out evenly.
   private func shared(_ bytes: Int) -> Int { (bytes + parts - 1) / parts }
