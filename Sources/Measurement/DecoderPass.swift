@@ -12,7 +12,7 @@ import Recall
 struct DecoderPass {
   private let configuration: ModelConfiguration
   private let backend: any ComputeBackend
-  private let weights: BlockWeights
+  private let tensors: LayerTensors
   private let workspace: ForwardWorkspace
   private let batches: [(tokens: Range<Int>, texts: Range<Int>, sequences: PackedSequences)]
   private let states: Matrix
@@ -30,9 +30,9 @@ struct DecoderPass {
     self.configuration = configuration
     self.backend = backend
     self.lengths = lengths
-    var parts: [BlockPart: Matrix] = [:]
-    for part in configuration.blockParts {
-      let shape = configuration.shape(of: part)
+    var tensors: ResidentTensors = [:]
+    for tensor in configuration.blocks[0].tensors {
+      let shape = tensor.shape
       let (rows, columns) = shape.count == 2 ? (shape[0], shape[1]) : (1, shape[0])
       let matrix = try backend.allocate(rows: rows, columns: columns, .bfloat16)
       // The gains of norms are 1.
@@ -41,9 +41,9 @@ struct DecoderPass {
         ? [Float](repeating: 1, count: columns)
         : DecoderPass.numbers(rows * columns, deviation: 1 / Float(columns).squareRoot())
       try backend.convert(backend.upload(numbers, columns: columns), into: matrix)
-      parts[part] = matrix
+      tensors[tensor.name] = matrix
     }
-    weights = BlockWeights(parts)
+    self.tensors = try LayerTensors(tensors, norms: [], on: backend)
     let width = configuration.hiddenSize
     let groups = SampleBatches.groups(lengths: lengths, on: backend.device.kind)
     batches = try groups.map { texts throws(DeviceError) in
@@ -69,7 +69,7 @@ struct DecoderPass {
         for _ in 0..<blocks {
           for batch in batches {
             try pass.advance(
-              states.rows(batch.tokens), sequences: batch.sequences, through: weights, block: 0, workspace: workspace)
+              states.rows(batch.tokens), sequences: batch.sequences, through: tensors, block: 0, workspace: workspace)
           }
           for batch in batches {
             try backend.pool(
@@ -94,13 +94,15 @@ struct DecoderPass {
   }
 
   private func report(_ time: DeviceTime, blocks: Int) -> CaseReport {
-    let parameters = configuration.blockParts.reduce(0) { $0 + configuration.shape(of: $1).reduce(1, *) }
+    let block = configuration.blocks[0]
+    let heads = block.attention.shape
+    let parameters = block.tensors.reduce(0) { $0 + $1.elementCount }
     return CaseReport(
       operation: "extraction",
       shape: "\(lengths.count) × \(lengths.max() ?? 0) tokens · \(blocks) × [\(configuration.hiddenSize) wide, "
-        + "\(configuration.queryHeads)/\(configuration.keyValueHeads) heads, \(configuration.intermediateSize) inside]",
+        + "\(heads.queryHeads)/\(heads.keyValueHeads) heads, \(block.feedForward.down.inputs) inside]",
       elementType: ElementType.bfloat16.rawValue, error: 0, bound: 0, time: time,
-      flops: blocks * configuration.blockFlops(lengths: lengths, block: 0), bytes: blocks * 2 * parameters,
+      flops: blocks * block.operations(lengths: lengths), bytes: blocks * 2 * parameters,
       outcome: .passed)
   }
 

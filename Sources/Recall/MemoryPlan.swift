@@ -122,7 +122,7 @@ struct PassMemory: Sendable {
       ? SampleBatches.mostTokens(lengths: lengths, on: backend.device.kind)
       : SampleBatches.largestBatch(lengths: lengths, on: backend.device.kind)
     workspace =
-      ForwardWorkspace.byteCount(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0, on: backend)
+      ForwardNeeds(configuration, tokens: batchTokens, longestText: lengths.max() ?? 0, on: backend).byteCount
       + backend.productScratch
     largestBatch = batchTokens * bytesPerToken
     wholePool = lengths.reduce(0, +) * bytesPerToken

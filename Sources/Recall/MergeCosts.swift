@@ -88,7 +88,7 @@ public struct MergeCosts: Sendable {
     self.lengths = lengths
 
     var selection = Walk()
-    let passFlops = configuration.flops(lengths: lengths)
+    let passFlops = configuration.operations(lengths: lengths)
     if !samples.isSelected {
       selection.read = inputs.reference.model.blockByteCount
       selection.uploaded = selection.read
@@ -122,24 +122,5 @@ extension MergeCosts.Walk {
 extension PlannedTensor {
   fileprivate var isOfABlock: Bool {
     if case .fused(.block) = rule { true } else { false }
-  }
-}
-
-extension ModelConfiguration {
-  /// The floating point operations of one block for packed texts: two for each weight and token, four for each query
-  /// element and pair of tokens that see each other.
-  public func blockFlops(lengths: [Int], block: Int) -> Int {
-    let weights = blockParts.map(shape(of:)).filter { $0.count == 2 }.reduce(0) { $0 + $1[0] * $1[1] }
-    let pairs = lengths.reduce(0) { sum, length in
-      let window = min(windows[block] ?? length, length)
-      // The first tokens see all before them, the others a whole window.
-      return sum + window * (window + 1) / 2 + (length - window) * window
-    }
-    return 2 * weights * lengths.reduce(0, +) + 4 * pairs * queryHeads * headDimension
-  }
-
-  /// The floating point operations of a pass through all blocks.
-  func flops(lengths: [Int]) -> Int {
-    (0..<blockCount).reduce(0) { $0 + blockFlops(lengths: lengths, block: $1) }
   }
 }

@@ -87,7 +87,7 @@ struct MergePlan: Sendable {
       models, in the order of sums:
       \(models.joined(separator: "\n"))
       layout, types, configuration and tokenizer from: \(inputs.reference.path)
-      architecture: \(configuration.architecture.modelType), \(configuration.blockCount) blocks, width \
+      architecture: \(configuration.modelType), \(configuration.blockCount) blocks, width \
       \(configuration.hiddenSize), vocabulary \(configuration.vocabularySize)
       \(sampleLines.joined(separator: "\n"))
       to read: \(byteText(fusion.inputByteCount)) for fusion, \(byteText(selection)) more for the selection\(again)\
@@ -108,7 +108,8 @@ struct MergePlan: Sendable {
     guard rehearsals > 0 else { return 0 }
     return (rehearsals + 1)
       * inputs.read.map(\.model).reduce(0) { sum, model in
-        sum + model.blockByteCount + (model.directory.source(of: Architecture.outputHead)?.byteRange.count ?? 0)
+        sum + model.blockByteCount
+          + (model.directory.source(of: model.configuration.stem.head.name)?.byteRange.count ?? 0)
       }
   }
 
@@ -172,7 +173,7 @@ struct MergePlan: Sendable {
     let embedding = fusion.tensors(of: .embedding)
     let head = fusion.tensors(of: .head)
     let headRule =
-      alignment == nil || inputs.reference.model.configuration.tiesHead
+      alignment == nil || inputs.reference.model.configuration.stem.tiesHead
       ? "fused with the weights of head" : "the head solved for, the norm fused with the weights of head"
     return [
       line("embedding", embedding, "fused with the weights of embedding: \(names(embedding))"),

@@ -18,14 +18,17 @@ extension Command {
     do {
       let known = try ModelConfiguration(json: configuration, path: "\(path)/config.json")
       try printLine("blocks        \(known.blockCount)")
-      try printLine("width         \(known.hiddenSize), feed-forward \(known.intermediateSize)")
-      try printLine(
-        "heads         \(known.queryHeads) of \(known.headDimension), \(known.keyValueHeads) for keys and values")
-      try printLine("vocabulary    \(known.vocabularySize)\(known.tiesHead ? ", head tied to the embedding" : "")")
+      if let block = known.blocks.first {
+        let heads = block.attention.shape
+        try printLine("width         \(known.hiddenSize), feed-forward \(block.feedForward.down.inputs)")
+        try printLine(
+          "heads         \(heads.queryHeads) of \(heads.headDimension), \(heads.keyValueHeads) for keys and values")
+      }
+      try printLine("vocabulary    \(known.vocabularySize)\(known.stem.tiesHead ? ", head tied to the embedding" : "")")
       try printLine("positions     \(known.maximumPositions)")
-      let windows = Set(known.windows.compactMap { $0 }).sorted()
-      if let window = windows.first {
-        try printLine("window        \(window) tokens in \(known.windows.compactMap { $0 }.count) blocks")
+      let windows = known.blocks.compactMap(\.attention.shape.window)
+      if let window = windows.min() {
+        try printLine("window        \(window) tokens in \(windows.count) blocks")
       }
     } catch let failure as Failure {
       try printLine("not mergeable \(failure)")

@@ -16,8 +16,11 @@ import Testing
   @Test("what config.json leaves out has the defaults of transformers")
   func defaults() throws {
     let llama = try configuration("llama", "")
-    #expect(llama.keyValueHeads == 4 && llama.headDimension == 16 && llama.rotary.base == 10_000)
-    #expect(llama.windows.allSatisfy { $0 == nil } && !llama.tiesHead && llama.normEpsilon == 1e-6)
+    #expect(llama.blocks.count == 30 && llama.blocks.allSatisfy { $0.attention.rotary?.base == 10_000 })
+    #expect(llama.blocks.allSatisfy { $0.attention.shape.keyValueHeads == 4 })
+    #expect(llama.windows.allSatisfy { $0 == nil } && !llama.stem.tiesHead)
+    #expect(llama.blocks.flatMap(\.norms).allSatisfy { $0.epsilon == 1e-6 } && llama.stem.finalNorm.epsilon == 1e-6)
+    #expect(llama.headDimension == 16)
     #expect(try configuration("llama", "\"head_dim\": null").headDimension == 16)
     #expect(try configuration("mistral", "\"num_key_value_heads\": 2").windows.allSatisfy { $0 == 4096 })
     #expect(
@@ -70,4 +73,9 @@ import Testing
       #expect(throws: Failure.self) { try ModelConfiguration(json: json, path: "config.json") }
     }
   }
+}
+
+extension ModelConfiguration {
+  fileprivate var windows: [Int?] { blocks.map(\.attention.shape.window) }
+  fileprivate var headDimension: Int? { blocks.first?.attention.shape.headDimension }
 }

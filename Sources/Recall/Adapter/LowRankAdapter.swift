@@ -51,11 +51,11 @@ public final class LowRankAdapter: Sendable {
     checkpoint = try Checkpoint(directory: path)
     let parts = try AdapterParts(checkpoint)
     var changes = try parts.changes(of: base.checkpoint, configuration: configuration)
-    var replacements = try parts.replacements(of: base.checkpoint)
-    if base.isTiedHead(Architecture.outputHead) {
-      try parts.checkTie(configuration)
+    var replacements = try parts.replacements(of: base)
+    if base.tiesHead, let embedding = base.embedding?.name {
+      try parts.checkTie(of: base.head, to: embedding, configuration)
       // Where a tied head is stored all the same, it stays what the embedding is.
-      let (head, embedding) = (ExactString(Architecture.outputHead), ExactString(Architecture.embedding))
+      let (head, embedding) = (ExactString(base.head), ExactString(embedding))
       changes[head] = changes[embedding]
       replacements[head] = replacements[embedding]
     }
@@ -224,17 +224,17 @@ private struct AdapterParts {
   }
 
   /// The whole tensors by those of the base that they stand for.
-  func replacements(of base: Checkpoint) throws(Failure) -> [ExactString: TensorRecord] {
+  func replacements(of base: ModelDirectory) throws(Failure) -> [ExactString: TensorRecord] {
     var replacements: [ExactString: TensorRecord] = [:]
     for (name, tensor) in whole {
-      guard let target = base.tensor(named: name) ?? tiedHead(name, of: base) else {
+      guard let target = base.checkpoint.tensor(named: name) ?? unstoredHead(name, of: base) else {
         throw failure(
-          tensor.name, expected: "a tensor that \(base.directory) has", got: "one that it lacks",
+          tensor.name, expected: "a tensor that \(base.path) has", got: "one that it lacks",
           advice: "The adapter was made for another base, or is of a kind that is not supported.")
       }
       guard target.shape == tensor.shape else {
         throw failure(
-          tensor.name, expected: "shape \(target.shape) of \(base.directory)", got: "\(tensor.shape)",
+          tensor.name, expected: "shape \(target.shape) of \(base.path)", got: "\(tensor.shape)",
           advice: "The adapter was made for another base, or its vocabulary was extended.")
       }
       replacements[ExactString(name)] = tensor
@@ -243,15 +243,17 @@ private struct AdapterParts {
   }
 
   /// A head that is not stored has the shape of the embedding.
-  private func tiedHead(_ name: String, of base: Checkpoint) -> TensorRecord? {
-    name == Architecture.outputHead ? base.tensor(named: Architecture.embedding) : nil
+  private func unstoredHead(_ name: String, of base: ModelDirectory) -> TensorRecord? {
+    name == base.head ? base.embedding : nil
   }
 
   /// Where head and embedding are one tensor, they have to stay one.
-  func checkTie(_ configuration: AdapterConfiguration) throws(Failure) {
+  func checkTie(
+    of headName: String, to embeddingName: String, _ configuration: AdapterConfiguration
+  ) throws(Failure) {
     func tensor(_ name: String) -> TensorRecord? { whole.first { $0.name == name && trained.contains(name) }?.tensor }
-    let (head, embedding) = (tensor(Architecture.outputHead), tensor(Architecture.embedding))
-    let adaptsHead = factors[String(Architecture.outputHead.dropLast(".weight".count))] != nil
+    let (head, embedding) = (tensor(headName), tensor(embeddingName))
+    let adaptsHead = factors[String(headName.dropLast(".weight".count))] != nil
     let isOne: Bool
     switch (head, embedding) {
     case (nil, nil): isOne = true

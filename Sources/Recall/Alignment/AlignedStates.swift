@@ -26,18 +26,6 @@ final class AlignedStates {
     let merged: Matrix
   }
 
-  /// Where linear maps take their inputs from.
-  enum Stage {
-    /// Queries, keys and values, from the normed stream.
-    case attentionInput
-    /// The output projection, from the heads.
-    case heads
-    /// Gate and up, from the normed stream.
-    case feedForwardInput
-    /// Down, from the gated activations.
-    case gated
-  }
-
   /// What reaches a map for a batch of tokens, `float32 [tokens, in]`, in scratch.
   struct MapInputs {
     /// In the merged model.
@@ -105,8 +93,10 @@ final class AlignedStates {
   /// The shape of the merged model.
   var configuration: ModelConfiguration { merged.configuration }
 
-  /// How queries and keys are normed and turned.
-  var geometry: AttentionGeometry { mergedWorkspace.geometry }
+  /// How the queries and keys of a block are normed and turned.
+  func geometry(block: Int) -> AttentionGeometry {
+    mergedWorkspace.geometry(of: configuration.blocks[block].attention)
+  }
 
   /// The tokens of the samples that maps are fitted to.
   var fittedTokens: Int { parts.reduce(0) { $0 + ($1.isFitted ? $1.samples.tokenIdentifiers.count : 0) } }
@@ -117,9 +107,9 @@ final class AlignedStates {
   ) -> Int {
     let tokens = lengths.joined().reduce(0, +)
     let batch = lengths.map { SampleBatches.mostTokens(lengths: $0, on: backend.device.kind) }
-    let workspace = ForwardWorkspace.byteCount(
+    let workspace = ForwardNeeds(
       configuration, tokens: batch.max() ?? 0, longestText: lengths.joined().max() ?? 0, on: backend)
-    return 2 * (tokens * configuration.hiddenSize * ElementType.float32.byteCount + workspace)
+    return 2 * (tokens * configuration.hiddenSize * ElementType.float32.byteCount + workspace.byteCount)
   }
 
   /// Looks the tokens of every expert up in its own embeddings and in the merged ones.
@@ -135,8 +125,8 @@ final class AlignedStates {
     let merged = try form(rows)
     for part in parts {
       let tokens = try part.samples.tokens(amongRows: used, on: backend)
-      try backend.embeddingLookup(tokens: tokens, table: rows[part.model], into: part.own)
-      if hasMergedPath { try backend.embeddingLookup(tokens: tokens, table: merged, into: part.merged) }
+      try own[part.model].embed(tokens, table: rows[part.model], into: part.own)
+      if hasMergedPath { try self.merged.embed(tokens, table: merged, into: part.merged) }
     }
     try backend.synchronize()
   }
@@ -146,55 +136,54 @@ final class AlignedStates {
   /// - Parameters:
   ///   - stage: The stage.
   ///   - block: The block.
-  ///   - weights: The block's tensors of every model.
-  ///   - mergedWeights: Those of the merged model, as far as the stage needs them.
+  ///   - tensors: The block's tensors of every model.
+  ///   - mergedTensors: Those of the merged model, as far as the stage needs them.
   ///   - body: Gets the samples' part and what reaches its expert's map.
   /// - Throws: `DeviceError`.
   func forEachInput(
-    of stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights,
+    of stage: MapStage, block: Int, tensors: [LayerTensors], merged mergedTensors: LayerTensors,
     _ body: (Part, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     try forEachBatch(of: parts.filter(\.isFitted)) { part, sequences, mergedStates, ownStates throws(DeviceError) in
       let ownInput = try input(
-        of: stage, own[part.model], ownStates, sequences, block: block, weights: weights[part.model],
+        of: stage, own[part.model], ownStates, sequences, block: block, tensors: tensors[part.model],
         workspace: ownWorkspace)
       let mergedInput =
         hasMergedPath
         ? try input(
-          of: stage, merged, mergedStates, sequences, block: block, weights: mergedWeights, workspace: mergedWorkspace)
+          of: stage, merged, mergedStates, sequences, block: block, tensors: mergedTensors, workspace: mergedWorkspace)
         : ownInput
-      let isAdded = stage == .heads || stage == .gated
       try body(
         part,
         MapInputs(
           merged: mergedInput, own: ownInput,
-          streams: hasMergedPath && isAdded ? (merged: mergedStates, own: ownStates) : nil, sequences: sequences))
+          streams: hasMergedPath && stage.isAdded ? (merged: mergedStates, own: ownStates) : nil, sequences: sequences))
     }
   }
 
   /// Advances all streams through attention or through the feed-forward half of a block, whose maps are all solved.
   ///
   /// - Parameters:
-  ///   - stage: `heads` or `gated`, the last stage of the half.
+  ///   - stage: The last stage of the half.
   ///   - block: The block.
-  ///   - weights: The block's tensors of every model.
-  ///   - mergedWeights: Those of the merged model.
+  ///   - tensors: The block's tensors of every model.
+  ///   - mergedTensors: Those of the merged model.
   /// - Throws: `DeviceError`.
   func advance(
-    through stage: Stage, block: Int, weights: [BlockWeights], mergedWeights: BlockWeights
+    through stage: MapStage, block: Int, tensors: [LayerTensors], merged mergedTensors: LayerTensors
   ) throws(DeviceError) {
     try forEachBatch(of: parts) { part, sequences, mergedStates, ownStates throws(DeviceError) in
       let paths = [
-        (own[part.model], ownStates, weights[part.model], ownWorkspace),
-        (merged, mergedStates, mergedWeights, mergedWorkspace),
+        (own[part.model], ownStates, tensors[part.model], ownWorkspace),
+        (merged, mergedStates, mergedTensors, mergedWorkspace),
       ]
-      for (forward, states, weights, workspace) in paths.prefix(hasMergedPath ? 2 : 1) {
+      for (forward, states, tensors, workspace) in paths.prefix(hasMergedPath ? 2 : 1) {
         let input = try input(
-          of: stage, forward, states, sequences, block: block, weights: weights, workspace: workspace)
-        if stage == .heads {
-          try forward.addAttention(input, to: states, weights: weights)
+          of: stage, forward, states, sequences, block: block, tensors: tensors, workspace: workspace)
+        if stage.input == .heads {
+          try forward.addAttention(input, to: states, tensors: tensors, block: block, workspace: workspace)
         } else {
-          try forward.addFeedForward(input, to: states, weights: weights)
+          try forward.addFeedForward(input, to: states, tensors: tensors, block: block, workspace: workspace)
         }
       }
     }
@@ -203,15 +192,14 @@ final class AlignedStates {
   /// Norms the last block's output on both paths, and gives what reaches the head, batch by batch of the samples that maps
   /// are fitted to.
   func forEachHeadInput(
-    gains: [Matrix], mergedGain: Matrix, _ body: (Part, MapInputs) throws(DeviceError) -> Void
+    norms: [LayerTensors], mergedNorm: LayerTensors, _ body: (Part, MapInputs) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     try forEachBatch(of: parts.filter(\.isFitted)) { part, sequences, mergedStates, ownStates throws(DeviceError) in
-      let rows = 0..<sequences.tokens
-      let (mergedInput, ownInput) = (
-        try mergedWorkspace.normed.rows(rows), try ownWorkspace.normed.rows(rows)
-      )
-      if hasMergedPath { try merged.normalise(mergedStates, gain: mergedGain, into: mergedInput) }
-      try own[part.model].normalise(ownStates, gain: gains[part.model], into: ownInput)
+      let (rows, columns) = (sequences.tokens, configuration.hiddenSize)
+      let mergedInput = try mergedWorkspace.matrix(.normed, rows: rows, columns: columns)
+      let ownInput = try ownWorkspace.matrix(.normed, rows: rows, columns: columns)
+      if hasMergedPath { try merged.normalise(mergedStates, tensors: mergedNorm, into: mergedInput) }
+      try own[part.model].normalise(ownStates, tensors: norms[part.model], into: ownInput)
       try body(part, MapInputs(merged: mergedInput, own: ownInput, streams: nil, sequences: sequences))
     }
   }
@@ -221,15 +209,15 @@ final class AlignedStates {
   /// - Parameters:
   ///   - part: Some samples.
   ///   - head: The output head of the merged model.
-  ///   - gain: The gain of its last norm.
+  ///   - norm: The tensors of its final norm.
   ///   - model: What it is called in messages.
   /// - Returns: For every text the scores of all tokens but the first.
   /// - Throws: `Failure` for logits that are NaN or infinite; `DeviceError`.
-  func scores(of part: Part, head: Matrix, gain: Matrix, model: String) throws -> [[TokenScore]] {
-    let configuration = merged.configuration
-    return try part.samples.batches.flatMap { batch -> [[TokenScore]] in
-      let states = try mergedWorkspace.normed.rows(0..<batch.tokens.count)
-      try merged.normalise(part.merged.rows(batch.tokens), gain: gain, into: states)
+  func scores(of part: Part, head: Matrix, norm: LayerTensors, model: String) throws -> [[TokenScore]] {
+    try part.samples.batches.flatMap { batch -> [[TokenScore]] in
+      let states = try mergedWorkspace.matrix(
+        .normed, rows: batch.tokens.count, columns: configuration.hiddenSize)
+      try merged.normalise(part.merged.rows(batch.tokens), tensors: norm, into: states)
       let lengths = Array(part.lengths[batch.samples])
       var (places, start): ([Int], Int) = ([], 0)
       for length in lengths {
@@ -262,20 +250,17 @@ final class AlignedStates {
   }
 
   private func input(
-    of stage: Stage, _ forward: DecoderForwardPass, _ states: Matrix, _ sequences: PackedSequences, block: Int,
-    weights: BlockWeights, workspace: ForwardWorkspace
+    of stage: MapStage, _ forward: DecoderForwardPass, _ states: Matrix, _ sequences: PackedSequences, block: Int,
+    tensors: LayerTensors, workspace: ForwardWorkspace
   ) throws(DeviceError) -> Matrix {
-    switch stage {
-    case .attentionInput: try forward.attentionInput(states, weights: weights, workspace: workspace)
+    let halves = forward.configuration.blocks[block]
+    let norm = stage.isOfAttention ? halves.attention.input : halves.feedForward.input
+    let normed = try forward.normed(states, norm, tensors: tensors, workspace: workspace)
+    return switch stage.input {
+    case .attentionInput, .feedForwardInput: normed
     case .heads:
-      try forward.attend(
-        forward.attentionInput(states, weights: weights, workspace: workspace), sequences: sequences, weights: weights,
-        block: block, workspace: workspace)
-    case .feedForwardInput: try forward.feedForwardInput(states, weights: weights, workspace: workspace)
-    case .gated:
-      try forward.feed(
-        forward.feedForwardInput(states, weights: weights, workspace: workspace), weights: weights, workspace: workspace
-      )
+      try forward.attend(normed, sequences: sequences, tensors: tensors, block: block, workspace: workspace)
+    case .hidden: try forward.feed(normed, tensors: tensors, block: block, workspace: workspace)
     }
   }
 }

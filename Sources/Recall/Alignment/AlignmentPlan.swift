@@ -20,6 +20,13 @@ public struct AlignmentPlan: Sendable {
   init(_ recipe: MergeRecipe, inputs: inout MergeInputs<Model>, solution: MapSolution) throws(Failure) {
     self.solution = solution
     rule = solution == .aligned ? recipe.alignment : AlignmentRule(share: 1, ridge: RegressionMean.ridge)
+    let configuration = inputs.reference.model.configuration
+    if let obstacle = configuration.obstacleToAlignment {
+      throw Failure(
+        .usage, operation: "solve for the linear maps", subject: inputs.reference.model.path,
+        expected: "blocks whose halves add what their maps put out", got: "\(obstacle) (\(configuration.modelType))",
+        advice: "Merge models of this family by --method recall or another one.")
+    }
     let most = WeightedSumLimits.mostInputs - 1 - inputs.read.count + inputs.experts.count
     guard inputs.experts.count <= most else {
       throw Failure(
@@ -100,9 +107,9 @@ public struct AlignmentPlan: Sendable {
     _ configuration: ModelConfiguration, lengths: [[Int]], elementSize: Int, on backend: any ComputeBackend
   ) -> Int {
     let batch = lengths.map { SampleBatches.mostTokens(lengths: $0, on: backend.device.kind) }.max() ?? 0
-    let headShape = [configuration.vocabularySize, configuration.hiddenSize]
-    let groups =
-      LayerAlignment.groups.map { $0.map(configuration.shape(of:)) } + (configuration.tiesHead ? [] : [[headShape]])
+    let stem = configuration.stem
+    let stages = Set(configuration.blocks.flatMap { $0.stages.map { $0.tensors.map(\.shape) } })
+    let groups = stages.union(stem.tiesHead ? [] : [[stem.head.shape]])
     // Scratch is kept by purpose, so the largest of every purpose adds up, whichever map needs it.
     func most(_ size: (_ group: [[Int]]) -> Int) -> Int { groups.map(size).max() ?? 0 }
     let width = most { $0[0][1] }
@@ -114,14 +121,19 @@ public struct AlignmentPlan: Sendable {
     let squares = (lengths.joined().isEmpty ? 2 : 3) * width * width
     let perToken = outputs + width + configuration.hiddenSize
     let scratch = 4 * (squares + rights.reduce(0, +) + 2 * rows + batch * perToken)
-    let block = configuration.blockParts.map { configuration.shape(of: $0).reduce(1, *) }.reduce(0, +) * elementSize
+    let block = configuration.blocks.map { $0.tensors.reduce(0) { $0 + $1.elementCount } }.max() ?? 0
     let isMeasured = tries(lengths)
     let heads =
-      configuration.tiesHead && !isMeasured
-      ? 0 : (inputs.read.count + 1) * headShape[0] * headShape[1] * elementSize
-    return AlignedStates.byteCount(configuration, lengths: lengths, on: backend) + scratch + max(block, heads)
-      + (fits(lengths) ? StageFit.byteCount(configuration, tokens: lengths.joined().reduce(0, +), batch: batch) : 0)
+      stem.tiesHead && !isMeasured ? 0 : (inputs.read.count + 1) * stem.head.elementCount
+    let tensors = max(block, heads) * elementSize
+    return AlignedStates.byteCount(configuration, lengths: lengths, on: backend) + scratch + tensors
+      + (fits(lengths) ? fitByteCount(configuration, lengths, batch: batch) : 0)
       + (isMeasured ? HeadScores.byteCount(configuration) : 0)
+  }
+
+  private func fitByteCount(_ configuration: ModelConfiguration, _ lengths: [[Int]], batch: Int) -> Int {
+    let tokens = lengths.joined().reduce(0, +)
+    return configuration.blocks.map { StageFit.byteCount($0, tokens: tokens, batch: batch) }.max() ?? 0
   }
 
   // MARK: Time
@@ -137,23 +149,24 @@ public struct AlignmentPlan: Sendable {
     let tokens = Double(lengths.joined().reduce(0, +))
     let models = Double(lengths.count)
     func walk(fittedTokens: Double) -> Double {
-      let block = LayerAlignment.groups.reduce(0.0) { sum, parts in
-        let width = Double(configuration.shape(of: parts[0])[1])
-        let outputs = parts.reduce(0.0) { $0 + Double(configuration.shape(of: $1)[0]) }
-        return sum + 2 * fittedTokens * width * (width + 3 * outputs)
-          + solution(width: width, outputs: outputs, systems: Double(parts.count), models: models)
+      let blocks = configuration.blocks.reduce(0.0) { sum, block in
+        let fit = fits(lengths) ? Double(rule.fitSteps) * StageFit.operations(block, tokens: fittedTokens) : 0
+        return block.stages.reduce(sum + fit) { sum, stage in
+          let width = Double(stage.width)
+          let outputs = stage.tensors.reduce(0.0) { $0 + Double($1.shape[0]) }
+          return sum + 2 * fittedTokens * width * (width + 3 * outputs)
+            + solution(width: width, outputs: outputs, systems: Double(stage.tensors.count), models: models)
+        }
       }
       let head =
-        configuration.tiesHead
+        configuration.stem.tiesHead
         ? 0
         : solution(
           width: Double(configuration.hiddenSize), outputs: Double(configuration.vocabularySize), systems: 1,
           models: models)
       // Every map's inputs are computed anew: about two passes on each path.
-      let passes = lengths.reduce(0.0) { $0 + 4 * Double(configuration.flops(lengths: $1)) }
-      let fits =
-        fits(lengths) ? Double(rule.fitSteps) * StageFit.operations(configuration, tokens: fittedTokens) : 0
-      return Double(configuration.blockCount) * (block + fits) + head + passes
+      let passes = lengths.reduce(0.0) { $0 + 4 * Double(configuration.operations(lengths: $1)) }
+      return blocks + head + passes
     }
     return walk(fittedTokens: tokens) + Double(rehearsals) * walk(fittedTokens: tokens / 2)
   }

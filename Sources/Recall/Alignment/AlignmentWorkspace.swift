@@ -64,7 +64,7 @@ final class AlignmentWorkspace {
   static func rows(of outputs: Int, inputs: Int) -> Int { min(max(outputs, 1), max(1024, (1 << 22) / max(inputs, 1))) }
 
   /// The rows of a map in pieces.
-  static func pieces(of map: LinearMap) -> [Range<Int>] {
+  static func pieces(of map: JointMap) -> [Range<Int>] {
     let count = rows(of: map.outputs, inputs: map.inputs)
     return stride(from: 0, to: map.outputs, by: count).map { $0..<min($0 + count, map.outputs) }
   }

@@ -98,7 +98,7 @@ final class LayerAlignment {
     let coefficients = coefficients(decided.weights)
     switch decided.layer {
     case .embedding:
-      let type = try elementType(of: plan.tensor(named: Architecture.embedding))
+      let type = try elementType(of: plan.tensor(configuration.stem.embedding))
       embeddingCoefficients = coefficients
       try states.embed(inputs.read.map(\.model)) { rows in try fused(rows, coefficients, type) }
       return []
@@ -116,45 +116,31 @@ final class LayerAlignment {
 
   // MARK: A block
 
-  /// The maps of a block in the order of the pass, with what reaches them.
-  private static let stages: [(stage: AlignedStates.Stage, parts: [BlockPart])] = [
-    (.attentionInput, [.query, .key, .value]), (.heads, [.attentionOutput]), (.feedForwardInput, [.gate, .up]),
-    (.gated, [.down]),
-  ]
-
-  /// The maps of a block that share their inputs.
-  static var groups: [[BlockPart]] { stages.map(\.parts) }
-
+  /// Solves the maps of a block stage by stage, each with what the stages before it make of the samples.
   private func align(
-    block: Int, _ coefficients: [Float], _ resident: [ResidentTensors]
+    block number: Int, _ coefficients: [Float], _ resident: [ResidentTensors]
   ) throws -> [MapAlignment] {
-    let weights = resident.map { BlockWeights($0, block: block) }
-    let maps = Set(LayerAlignment.stages.flatMap(\.parts))
-    var merged: [BlockPart: Matrix] = [:]
-    for part in configuration.blockParts where !maps.contains(part) {
-      let tensor = try plan.tensor(named: Architecture.name(of: part, block: block))
-      let sources = try weights.map { weights throws(DeviceError) in try weights(part) }
-      merged[part] = try fused(sources, coefficients, elementType(of: tensor))
-    }
+    let block = configuration.blocks[number]
+    let experts = try resident.map { try LayerTensors($0, norms: block.norms, on: backend) }
+    var merged = try fused(block.tensorsBesideMaps, of: experts, coefficients)
     var alignments: [MapAlignment] = []
-    for (stage, parts) in LayerAlignment.stages {
+    for stage in block.stages {
       try checkStop()
-      let tensors = try parts.map { try plan.tensor(named: Architecture.name(of: $0, block: block)) }
-      let sources = try parts.map { part throws(DeviceError) in
-        try weights.map { weights throws(DeviceError) in try weights(part) }
-      }
-      let known = BlockWeights(merged)
-      let fit = isFitting ? StageFit(stage, block: block, experts: weights, merged: known) : nil
+      let tensors = try stage.tensors.map(plan.tensor)
+      let sources = try stage.tensors.map { tensor in try experts.map { expert in try expert(tensor) } }
+      let known = try LayerTensors(merged, norms: block.norms, on: backend)
+      let fit = isFitting ? StageFit(stage, of: block, number: number, experts: experts, merged: known) : nil
       let solved = try solve(tensors, sources: sources, coefficients, rule: rule, fit: fit) {
         body throws(DeviceError) in
-        try states.forEachInput(of: stage, block: block, weights: weights, mergedWeights: known, body)
+        try states.forEachInput(of: stage, block: number, tensors: experts, merged: known, body)
       }
-      for (part, solved) in zip(parts, solved) {
-        merged[part] = solved.matrix
+      for (tensor, solved) in zip(stage.tensors, solved) {
+        merged[tensor.name] = solved.matrix
         alignments.append(solved.alignment)
       }
-      if stage == .heads || stage == .gated {
-        try states.advance(through: stage, block: block, weights: weights, mergedWeights: BlockWeights(merged))
+      if stage.isAdded {
+        let known = try LayerTensors(merged, norms: block.norms, on: backend)
+        try states.advance(through: stage, block: number, tensors: experts, merged: known)
       }
     }
     return alignments
@@ -162,40 +148,41 @@ final class LayerAlignment {
 
   // MARK: The head
 
-  private func align(head coefficients: [Float], _ norms: [ResidentTensors]) throws -> [MapAlignment] {
-    let gains = try norms.map { try $0[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }() }
-    let mergedGain = try fused(gains, coefficients, elementType(of: plan.tensor(named: Architecture.finalNorm)))
-    if configuration.tiesHead {
+  private func align(head coefficients: [Float], _ resident: [ResidentTensors]) throws -> [MapAlignment] {
+    let stem = configuration.stem
+    let norms = try resident.map { try LayerTensors($0, norms: [stem.finalNorm], on: backend) }
+    let mergedNorm = try LayerTensors(
+      fused(stem.finalNorm.tensors, of: norms, coefficients), norms: [stem.finalNorm], on: backend)
+    if stem.tiesHead {
       guard case .rehearsal = purpose else { return [] }
-      let type = try elementType(of: plan.tensor(named: Architecture.embedding))
-      try measure(head: fused(heads(), embeddingCoefficients, type), gain: mergedGain)
+      let type = try elementType(of: plan.tensor(stem.embedding))
+      try measure(head: fused(heads(), embeddingCoefficients, type), norm: mergedNorm)
       return []
     }
     // Samples only say something of tokens that a model learned to predict, and nobody knows which those are.
     var rule = rule
     if solution == .aligned, rule.share < 1 { rule.share = 0 }
-    let solved = try solve(
-      [plan.tensor(named: Architecture.outputHead)], sources: [heads()], coefficients, rule: rule
-    ) { body throws(DeviceError) in
+    let solved = try solve([plan.tensor(stem.head)], sources: [heads()], coefficients, rule: rule) {
+      body throws(DeviceError) in
       guard rule.share > 0 else { return }
-      try states.forEachHeadInput(gains: gains, mergedGain: mergedGain, body)
+      try states.forEachHeadInput(norms: norms, mergedNorm: mergedNorm, body)
     }
-    if let head = solved.first?.matrix { try measure(head: head, gain: mergedGain) }
+    if let head = solved.first?.matrix { try measure(head: head, norm: mergedNorm) }
     return solved.map(\.alignment)
   }
 
   private func heads() throws -> [Matrix] {
     try inputs.read.map { input in
       try DeviceTensors(input.model.directory, on: backend).load(
-        Architecture.outputHead, recording: input.digester)
+        configuration.stem.head.name, recording: input.digester)
     }
   }
 
   /// In a rehearsal, asks the merged model about the samples that it was not fitted to.
-  private func measure(head: Matrix, gain: Matrix) throws {
+  private func measure(head: Matrix, norm: LayerTensors) throws {
     guard case .rehearsal(_, let learned) = purpose else { return }
     for part in states.parts where part.isMeasured {
-      let scores = try states.scores(of: part, head: head, gain: gain, model: "a merge that is tried")
+      let scores = try states.scores(of: part, head: head, norm: norm, model: "a merge that is tried")
       for (text, scores) in zip(part.texts, scores) {
         lostTokens[part.group] += learned.lost(
           of: part.group, text: text, probabilities: scores.map { exp($0.logProbability) })
@@ -213,7 +200,7 @@ final class LayerAlignment {
     fit: StageFit? = nil, forEachInput: (_ body: InputBody) throws(DeviceError) -> Void
   ) throws -> [(matrix: Matrix, alignment: MapAlignment)] {
     let maps = zip(tensors, sources).map { tensor, sources in
-      LinearMap(
+      JointMap(
         tensor: tensor, sources: sources, models: inputs.experts.count, base: inputs.base?.place, fusion: coefficients)
     }
     let known = try maps.map { map in try earlier(map) }
@@ -272,7 +259,7 @@ final class LayerAlignment {
   }
 
   /// A map that an earlier run has solved and written.
-  private func earlier(_ map: LinearMap) throws -> (matrix: Matrix, alignment: MapAlignment)? {
+  private func earlier(_ map: JointMap) throws -> (matrix: Matrix, alignment: MapAlignment)? {
     guard case .output(let fusion, let decisions) = purpose,
       let alignment = decisions.alignment(of: map.tensor.layout.name),
       let written = try fusion.written(map.tensor, rows: map.outputs, columns: map.inputs)
@@ -284,7 +271,19 @@ final class LayerAlignment {
     try ElementType(stored: tensor.layout.type, of: tensor.layout.name)
   }
 
-  /// A tensor of the merged model that is no map, as it is written.
+  /// Tensors of the merged model that are no maps, as they are written.
+  private func fused(
+    _ tensors: [TensorSpec], of experts: [LayerTensors], _ coefficients: [Float]
+  ) throws -> ResidentTensors {
+    var merged: ResidentTensors = [:]
+    for tensor in tensors {
+      let sources = try experts.map { try $0(tensor) }
+      merged[tensor.name] = try fused(sources, coefficients, elementType(of: plan.tensor(tensor)))
+    }
+    return merged
+  }
+
+  /// A weighted sum of tensors, as it is written.
   private func fused(_ sources: [Matrix], _ coefficients: [Float], _ type: ElementType) throws -> Matrix {
     let out = try backend.allocate(rows: sources[0].rows, columns: sources[0].columns, type)
     let used = coefficients.indices.filter { coefficients[$0] != 0 || $0 < inputs.experts.count }
@@ -300,10 +299,10 @@ final class LayerAlignment {
 }
 
 extension FusionPlan {
-  /// The planned tensor of a name.
-  fileprivate func tensor(named name: String) throws(Failure) -> PlannedTensor {
-    if let tensor = tensors.first(where: { $0.layout.name == name }) { return tensor }
+  /// What is planned for a tensor of a layer.
+  fileprivate func tensor(_ spec: TensorSpec) throws(Failure) -> PlannedTensor {
+    if let tensor = tensors.first(where: { $0.layout.name == spec.name }) { return tensor }
     throw Failure(
-      .internalError, operation: "align the layers", subject: name, expected: "a planned tensor", got: "none")
+      .internalError, operation: "align the layers", subject: spec.name, expected: "a planned tensor", got: "none")
   }
 }

@@ -6,7 +6,7 @@ import Diagnostics
 /// All in `float32`. The right sides are what P leaves to be explained, so what is lost in them is small beside W.
 final class MapSystem {
   /// The maps, in the order of the pass.
-  let maps: [LinearMap]
+  let maps: [JointMap]
   private let rule: AlignmentRule
   private let balance: [Double]
   private let workspace: AlignmentWorkspace
@@ -32,7 +32,7 @@ final class MapSystem {
   ///   - workspace: Scratch.
   ///   - backend: The device.
   init(
-    _ maps: [LinearMap], rule: AlignmentRule, balance: [Double], workspace: AlignmentWorkspace,
+    _ maps: [JointMap], rule: AlignmentRule, balance: [Double], workspace: AlignmentWorkspace,
     on backend: any ComputeBackend
   ) {
     self.maps = maps
@@ -205,7 +205,7 @@ final class MapSystem {
   }
 
   /// The experts whose weights differ from where they started; none where only samples count.
-  private func changes(of map: LinearMap) throws(DeviceError) -> [Change] {
+  private func changes(of map: JointMap) throws(DeviceError) -> [Change] {
     guard rule.share < 1 else { return [] }
     var changes: [Change] = []
     for expert in 0..<map.models {
@@ -218,7 +218,7 @@ final class MapSystem {
   }
 
   /// ‖x − y‖² of two weighted sums of the sources.
-  private func squaredDistance(_ x: [Float], _ y: [Float], of map: LinearMap) throws(DeviceError) -> Double {
+  private func squaredDistance(_ x: [Float], _ y: [Float], of map: JointMap) throws(DeviceError) -> Double {
     var sum = 0.0
     for rows in AlignmentWorkspace.pieces(of: map) {
       let left = try workspace.matrix(.rows, rows: rows.count, columns: width)
@@ -233,7 +233,7 @@ final class MapSystem {
   }
 
   /// δᵀδ of an expert.
-  private func quadraticForm(of map: LinearMap, _ expert: Int) throws(DeviceError) -> Matrix {
+  private func quadraticForm(of map: JointMap, _ expert: Int) throws(DeviceError) -> Matrix {
     let form = try workspace.matrix(.factor, rows: width, columns: width)
     for (place, rows) in AlignmentWorkspace.pieces(of: map).enumerated() {
       let change = try workspace.matrix(.rows, rows: rows.count, columns: width)
@@ -245,7 +245,7 @@ final class MapSystem {
 
   /// `right = share · right + factor · (W_i − P) · form`.
   private func add(
-    _ form: Matrix, of expert: Int, factor: Float, keeping share: Float, to right: Matrix, of map: LinearMap
+    _ form: Matrix, of expert: Int, factor: Float, keeping share: Float, to right: Matrix, of map: JointMap
   ) throws(DeviceError) {
     for rows in AlignmentWorkspace.pieces(of: map) {
       let distance = try workspace.matrix(.rows, rows: rows.count, columns: width)
@@ -276,7 +276,7 @@ final class MapSystem {
   private static let eigenvalueSteps = 4
 
   private func solve(
-    _ system: Matrix, _ right: Matrix, of map: LinearMap, lower: Matrix
+    _ system: Matrix, _ right: Matrix, of map: JointMap, lower: Matrix
   ) throws -> (factor: CholeskyFactor, alignment: MapAlignment) {
     let ridge = [Float](repeating: Float(rule.ridge), count: width)
     try backend.add(backend.upload(ridge, columns: width), toDiagonalOf: system)

@@ -19,6 +19,8 @@ struct HeadScores {
   /// Scratch: some states, and their logits.
   private let gathered: Matrix
   private let logits: DeviceBuffer
+  /// What logits are multiplied by.
+  private let logitScale: Float
   private let backend: any ComputeBackend
 
   /// Starts with nothing known.
@@ -33,6 +35,7 @@ struct HeadScores {
     places: [Int32], targets: [Int32], _ configuration: ModelConfiguration, on backend: any ComputeBackend
   ) throws(DeviceError) {
     self.backend = backend
+    logitScale = configuration.stem.logitScale
     targetTokens = targets
     self.places = try backend.upload(places, columns: 1)
     self.targets = try backend.upload(targets, columns: 1)
@@ -75,6 +78,7 @@ struct HeadScores {
       let batchLogits = try Matrix(logits, rows: batch.count, columns: piece.rows, elementType: .float32)
       try backend.embeddingLookup(tokens: places.rows(batch), table: states, into: batchStates)
       try backend.multiply(batchStates, transposed: piece, bias: nil, into: batchLogits)
+      if logitScale != 1 { try backend.sum([batchLogits], [logitScale], into: batchLogits) }
       try backend.accumulateTokenScores(
         batchLogits, firstEntry: firstEntry, targets: targets.rows(batch), scores: scores.rows(batch),
         best: best.rows(batch))

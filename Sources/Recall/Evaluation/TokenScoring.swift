@@ -83,10 +83,10 @@ public struct TokenScoring {
 
   /// Reads the head piece by piece, the next one while this one is computed on.
   private func meetHead(_ states: Matrix, _ scores: HeadScores) throws {
-    guard let head = model.directory.source(of: Architecture.outputHead), let type = ElementType(head.type) else {
+    let name = model.configuration.stem.head.name
+    guard let head = model.directory.source(of: name), let type = ElementType(head.type) else {
       throw Failure(
-        .internalError, operation: "score tokens", subject: model.path, expected: Architecture.outputHead,
-        got: "no such tensor")
+        .internalError, operation: "score tokens", subject: model.path, expected: name, got: "no such tensor")
     }
     let width = model.configuration.hiddenSize
     let rowByteCount = width * type.byteCount

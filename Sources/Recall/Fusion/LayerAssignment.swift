@@ -1,3 +1,5 @@
+import JSON
+
 /// What happens to a tensor of the output.
 public enum TensorRule: Sendable, Equatable {
   /// Fused with the weights of a layer.
@@ -16,33 +18,24 @@ public enum CopyReason: String, Sendable {
 
 /// Assigns the tensors of a decoder to the layers whose weights fuse them.
 public struct LayerAssignment: Sendable {
-  /// Whether the output head is the embedding; then a stored copy of it is fused like the embedding.
-  public let tiesHead: Bool
-  /// The number of blocks.
-  public let blockCount: Int
+  private let layers: [ExactString: Layer]
 
-  /// The assignment for one model.
+  /// The assignment for one model: tensors of block l belong to block l, the embedding to `embedding`, final norm and output
+  /// head to `head`; a stored copy of a head that is the embedding is fused like the embedding.
   public init(_ configuration: ModelConfiguration) {
-    tiesHead = configuration.tiesHead
-    blockCount = configuration.blockCount
+    let stem = configuration.stem
+    var layers: [ExactString: Layer] = [:]
+    for (number, block) in configuration.blocks.enumerated() {
+      for tensor in block.tensors { layers[ExactString(tensor.name)] = .block(number) }
+    }
+    for tensor in stem.finalNorm.tensors { layers[ExactString(tensor.name)] = .head }
+    layers[ExactString(stem.head.name)] = stem.tiesHead ? .embedding : .head
+    layers[ExactString(stem.embedding.name)] = .embedding
+    self.layers = layers
   }
 
-  /// The layer of a tensor; `nil` when its name is of no layer.
-  ///
-  /// Tensors of block l belong to block l, the embedding to `embedding`, final norm and output head to `head`.
-  public func layer(of name: String) -> Layer? {
-    switch name {
-    case Architecture.embedding: return .embedding
-    case Architecture.outputHead: return tiesHead ? .embedding : .head
-    case Architecture.finalNorm: return .head
-    default:
-      let parts = name.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
-      guard parts.count == 4, parts[0] == "model", parts[1] == "layers", let number = Int(parts[2]),
-        (0..<blockCount).contains(number)
-      else { return nil }
-      return .block(number)
-    }
-  }
+  /// The layer of a tensor; `nil` when it is of none.
+  public func layer(of name: String) -> Layer? { layers[ExactString(name)] }
 
   /// Whether a tensor holds rotary frequencies that old releases stored beside the parameters.
   public static func isRotaryTable(_ name: String) -> Bool { name.hasSuffix("rotary_emb.inv_freq") }

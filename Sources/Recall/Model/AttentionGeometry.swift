@@ -1,66 +1,64 @@
 import Compute
 
-/// What becomes of queries and keys between their maps and attention: each head is normed, in families that do so, and turned
-/// by the angles of its position.
-struct AttentionGeometry {
-  private let headDimension: Int
-  private let normEpsilon: Float
-  private let cosines: Matrix
-  private let sines: Matrix
-  private let reversedSines: Matrix
-  private let backend: any ComputeBackend
+/// The angles of a rotary embedding on a device, for texts of some length.
+struct RotaryTables {
+  let cosines: Matrix
+  let sines: Matrix
+  let reversedSines: Matrix
 
   /// Prepares the angles of texts of up to so many tokens.
-  init(
-    _ configuration: ModelConfiguration, longestText: Int, on backend: any ComputeBackend
-  ) throws(DeviceError) {
-    headDimension = configuration.headDimension
-    normEpsilon = configuration.normEpsilon
-    self.backend = backend
-    let tables = configuration.rotary.tables(positions: longestText)
-    cosines = try backend.upload(tables.cosines, columns: headDimension / 2)
-    sines = try backend.upload(tables.sines, columns: headDimension / 2)
-    reversedSines = try backend.upload(tables.sines.map { -$0 }, columns: headDimension / 2)
+  init(_ rotary: RotaryEmbedding, longestText: Int, on backend: any ComputeBackend) throws(DeviceError) {
+    let tables = rotary.tables(positions: longestText)
+    cosines = try backend.upload(tables.cosines, columns: rotary.dimension / 2)
+    sines = try backend.upload(tables.sines, columns: rotary.dimension / 2)
+    reversedSines = try backend.upload(tables.sines.map { -$0 }, columns: rotary.dimension / 2)
   }
 
-  /// The bytes that the angles take.
-  static func byteCount(_ configuration: ModelConfiguration, longestText: Int) -> Int {
-    6 * longestText * configuration.headDimension
+  /// The bytes that they take.
+  static func byteCount(_ rotary: RotaryEmbedding, longestText: Int) -> Int {
+    3 * longestText * (rotary.dimension / 2) * ElementType.float32.byteCount
+  }
+}
+
+/// What becomes of queries and keys between their maps and attention: they are normed and turned by the angles of their
+/// positions, in families that do so.
+struct AttentionGeometry {
+  private let headDimension: Int
+  private let tables: RotaryTables?
+  private let backend: any ComputeBackend
+
+  init(headDimension: Int, tables: RotaryTables?, on backend: any ComputeBackend) {
+    (self.headDimension, self.tables, self.backend) = (headDimension, tables, backend)
   }
 
   /// Norms and turns heads in place.
   ///
   /// - Parameters:
   ///   - states: Heads side by side, `float32 [tokens, heads · headDimension]`.
-  ///   - gain: The gain of the norm, `[1, headDimension]`; `nil` for none.
+  ///   - norm: The norm; `nil` for none.
   ///   - positions: Where the tokens are in their texts, `int32 [tokens, 1]`.
   /// - Throws: `DeviceError`.
-  func normAndTurn(_ states: Matrix, gain: Matrix?, positions: Matrix) throws(DeviceError) {
-    if let gain {
-      let heads = try heads(of: states)
-      try backend.rmsNorm(heads, gain: gain, epsilon: normEpsilon, into: heads)
-    }
+  func normAndTurn(_ states: Matrix, norm: ResidentNorm?, positions: Matrix) throws(DeviceError) {
+    try norm?.apply(to: states, into: states, on: backend)
+    guard let tables else { return }
     try backend.rotaryEmbedding(
-      states, headDimension: headDimension, positions: positions, cosines: cosines, sines: sines)
+      states, headDimension: headDimension, positions: positions, cosines: tables.cosines, sines: tables.sines)
   }
 
   /// Turns a gradient by normed and turned heads, in place, into that by the heads before.
   ///
   /// - Parameters:
   ///   - gradient: The gradient.
-  ///   - states: The heads before they were normed and turned; they do not matter without a gain.
-  ///   - gain: The gain of the norm.
+  ///   - states: The heads before they were normed and turned; they do not matter without a norm.
+  ///   - norm: The norm.
   ///   - positions: Where the tokens are in their texts.
   /// - Throws: `DeviceError`.
-  func takeBack(_ gradient: Matrix, of states: Matrix, gain: Matrix?, positions: Matrix) throws(DeviceError) {
-    try backend.rotaryEmbedding(
-      gradient, headDimension: headDimension, positions: positions, cosines: cosines, sines: reversedSines)
-    if let gain {
-      try backend.rmsNormGradient(heads(of: states), gain: gain, epsilon: normEpsilon, gradient: heads(of: gradient))
+  func takeBack(_ gradient: Matrix, of states: Matrix, norm: ResidentNorm?, positions: Matrix) throws(DeviceError) {
+    if let tables {
+      try backend.rotaryEmbedding(
+        gradient, headDimension: headDimension, positions: positions, cosines: tables.cosines,
+        sines: tables.reversedSines)
     }
-  }
-
-  private func heads(of states: Matrix) throws(DeviceError) -> Matrix {
-    try states.reshaped(rows: states.count / headDimension, columns: headDimension)
+    try norm?.takeBack(gradient, of: states, on: backend)
   }
 }

@@ -1,91 +1,10 @@
 import Compute
 
-/// The weights of one block on the device.
-public struct BlockWeights {
-  private let parts: [BlockPart: Matrix]
-
-  /// Collects the tensors of a block; vectors are matrices of one row.
-  public init(_ parts: [BlockPart: Matrix]) { self.parts = parts }
-
-  /// Takes the tensors of a block from those of a model by their full names.
-  init(_ tensors: ResidentTensors, block: Int) {
-    self.init(
-      Dictionary(
-        uniqueKeysWithValues: BlockPart.allCases.compactMap { part in
-          tensors[Architecture.name(of: part, block: block)].map { (part, $0) }
-        }))
-  }
-
-  /// A tensor that every block of the model has.
-  func callAsFunction(_ part: BlockPart) throws(DeviceError) -> Matrix {
-    guard let matrix = parts[part] else {
-      throw DeviceError(.invalidArgument, operation: "run a block", expected: part.rawValue, got: "no such tensor")
-    }
-    return matrix
-  }
-
-  /// A tensor that only some models have.
-  func optional(_ part: BlockPart) -> Matrix? { parts[part] }
-}
-
-/// Scratch for one batch of tokens, allocated once and shared by all models of a merge.
-public struct ForwardWorkspace {
-  /// The most tokens that fit.
-  public let tokens: Int
-  let normed: Matrix
-  let queries: Matrix
-  let keys: Matrix
-  let values: Matrix
-  let heads: Matrix
-  let gate: Matrix
-  let up: Matrix
-  /// The gated activations where a product takes them in 16 bits; else they take the place of the gate.
-  let gated: Matrix?
-  let geometry: AttentionGeometry
-
-  /// Reserves scratch for batches of up to `tokens` tokens in texts of up to `longestText` tokens.
-  public init(
-    _ configuration: ModelConfiguration, tokens: Int, longestText: Int, on backend: any ComputeBackend
-  ) throws(DeviceError) {
-    let queryWidth = configuration.queryHeads * configuration.headDimension
-    let keyValueWidth = configuration.keyValueHeads * configuration.headDimension
-    self.tokens = tokens
-    normed = try backend.allocate(rows: tokens, columns: configuration.hiddenSize)
-    queries = try backend.allocate(rows: tokens, columns: queryWidth)
-    keys = try backend.allocate(rows: tokens, columns: keyValueWidth)
-    values = try backend.allocate(rows: tokens, columns: keyValueWidth)
-    heads = try backend.allocate(rows: tokens, columns: queryWidth)
-    gate = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
-    up = try backend.allocate(rows: tokens, columns: configuration.intermediateSize)
-    gated =
-      backend.takesNarrowActivations
-      ? try backend.allocate(rows: tokens, columns: configuration.intermediateSize, .bfloat16) : nil
-    geometry = try AttentionGeometry(configuration, longestText: longestText, on: backend)
-  }
-
-  /// The bytes that a workspace takes on a device.
-  public static func byteCount(
-    _ configuration: ModelConfiguration, tokens: Int, longestText: Int, on backend: any ComputeBackend
-  ) -> Int {
-    let heads = 2 * configuration.queryHeads + 2 * configuration.keyValueHeads
-    let width = configuration.hiddenSize + heads * configuration.headDimension + 2 * configuration.intermediateSize
-    let narrow = backend.takesNarrowActivations ? configuration.intermediateSize : 0
-    return tokens * (4 * width + 2 * narrow) + AttentionGeometry.byteCount(configuration, longestText: longestText)
-  }
-}
-
-extension ComputeBackend {
-  /// Whether products take activations in 16 bits from some weights.
-  fileprivate var takesNarrowActivations: Bool {
-    ElementType.allCases.contains { activationType(withWeights: $0, precision: .fast) != .float32 }
-  }
-}
-
-/// The arithmetic of one decoder, layer by layer, written once for all families and devices.
+/// The arithmetic of one decoder, layer by layer, as its blocks describe it: written once for all families and devices.
 ///
 /// The residual stream of a batch is `float32 [tokens, d]`; texts are packed without padding.
 public struct DecoderForwardPass {
-  /// The model's shape.
+  /// What the model is made of.
   public let configuration: ModelConfiguration
   private let precision: ProductPrecision
   private let backend: any ComputeBackend
@@ -99,129 +18,174 @@ public struct DecoderForwardPass {
     self.backend = backend
   }
 
-  /// Advances a residual stream through a block: attention and feed-forward, each on a normed copy and added back.
+  /// Looks tokens up: the residual stream that enters the first block.
+  ///
+  /// - Parameters:
+  ///   - tokens: The numbers of their rows in the table, `int32 [tokens, 1]`.
+  ///   - table: Rows of the embeddings.
+  ///   - states: Takes the stream.
+  /// - Throws: `DeviceError`.
+  func embed(_ tokens: Matrix, table: Matrix, into states: Matrix) throws(DeviceError) {
+    try backend.embeddingLookup(tokens: tokens, table: table, into: states)
+    let scale = configuration.stem.embeddingScale
+    if scale != 1 { try backend.sum([states], [scale], into: states) }
+  }
+
+  /// Advances a residual stream through a block: attention and feed-forward, whose outputs are added to it.
   ///
   /// - Parameters:
   ///   - states: The residual stream before the block; holds the one after it on return.
   ///   - sequences: The texts in it; at most as many tokens as the workspace holds.
-  ///   - weights: The block's tensors.
-  ///   - block: Its number.
+  ///   - tensors: The block's tensors.
+  ///   - number: Its number.
   ///   - workspace: Scratch.
   /// - Throws: `DeviceError`.
-  public func advance(
-    _ states: Matrix, sequences: PackedSequences, through weights: BlockWeights, block: Int,
+  package func advance(
+    _ states: Matrix, sequences: PackedSequences, through tensors: LayerTensors, block number: Int,
     workspace: ForwardWorkspace
   ) throws(DeviceError) {
-    func input(of parts: BlockPart...) throws(DeviceError) -> ElementType {
-      let types = try parts.map { part throws(DeviceError) in
-        try backend.activationType(withWeights: weights(part).elementType, precision: precision)
-      }
-      return types.allSatisfy { $0 == types[0] } ? types[0] : .float32
+    let block = configuration.blocks[number]
+    let (attention, feedForward) = (block.attention, block.feedForward)
+    var entering = states
+    if block.isParallel {
+      entering = try workspace.matrix(.entering, rows: states.rows, columns: states.columns)
+      try backend.copy(states, into: entering)
     }
-    let normed = try attentionInput(
-      states, weights: weights, workspace: workspace, as: input(of: .query, .key, .value))
+    let attentionInput = try input(
+      states, of: attention.inner, norm: attention.input, tensors: tensors, workspace: workspace)
     let heads = try attend(
-      normed, sequences: sequences, weights: weights, block: block, workspace: workspace,
-      as: input(of: .attentionOutput))
-    try addAttention(heads, to: states, weights: weights)
-    let inner = try feedForwardInput(states, weights: weights, workspace: workspace, as: input(of: .gate, .up))
-    let gated = try feed(inner, weights: weights, workspace: workspace, as: input(of: .down))
-    try addFeedForward(gated, to: states, weights: weights)
+      attentionInput, sequences: sequences, tensors: tensors, block: number, workspace: workspace,
+      as: inputType(of: [attention.output], tensors))
+    try addAttention(heads, to: states, tensors: tensors, block: number, workspace: workspace)
+    let feedForwardInput = try input(
+      entering, of: feedForward.inner, norm: feedForward.input, tensors: tensors, workspace: workspace)
+    let hidden = try feed(
+      feedForwardInput, tensors: tensors, block: number, workspace: workspace,
+      as: inputType(of: [feedForward.down], tensors))
+    try addFeedForward(hidden, to: states, tensors: tensors, block: number, workspace: workspace)
   }
 
   // MARK: The steps of a block, each in scratch that the next block of any model overwrites, in a type that the next product
   // takes
 
-  /// The normed states, of which queries, keys and values are made.
-  func attentionInput(
-    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
+  /// The type that products with maps take best, where they agree on one.
+  private func inputType(of maps: [LinearMap], _ tensors: LayerTensors) throws(DeviceError) -> ElementType {
+    let types = try maps.map { map throws(DeviceError) in
+      try backend.activationType(withWeights: tensors(map.tensor).elementType, precision: precision)
+    }
+    return types.allSatisfy { $0 == types[0] } ? types[0] : .float32
+  }
+
+  private func input(
+    _ states: Matrix, of maps: [LinearMap], norm: Norm?, tensors: LayerTensors, workspace: ForwardWorkspace
   ) throws(DeviceError) -> Matrix {
-    let normed = try workspace.normed.first(states.rows, as: type)
-    try backend.rmsNorm(states, gain: weights(.attentionNorm), epsilon: configuration.normEpsilon, into: normed)
+    try normed(states, norm, tensors: tensors, workspace: workspace, as: inputType(of: maps, tensors))
+  }
+
+  /// The states as the maps of a half take them: normed, or as they are where the half has no norm before its maps.
+  func normed(
+    _ states: Matrix, _ norm: Norm?, tensors: LayerTensors, workspace: ForwardWorkspace,
+    as type: ElementType = .float32
+  ) throws(DeviceError) -> Matrix {
+    guard let norm = try tensors.norm(norm) else { return states }
+    // Layer norms write float32 alone.
+    let type = norm.norm.kind == .layer ? .float32 : type
+    let normed = try workspace.matrix(.normed, rows: states.rows, columns: states.columns, type)
+    try norm.apply(to: states, into: normed, on: backend)
     return normed
   }
 
-  /// The heads of attention side by side, the input of its output projection.
+  /// The heads of attention side by side, the input of its output map.
   func attend(
-    _ normed: Matrix, sequences: PackedSequences, weights: BlockWeights, block: Int, workspace: ForwardWorkspace,
+    _ normed: Matrix, sequences: PackedSequences, tensors: LayerTensors, block: Int, workspace: ForwardWorkspace,
     as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
-    let batch = 0..<sequences.tokens
-    let queries = try workspace.queries.rows(batch)
-    let keys = try workspace.keys.rows(batch)
-    let values = try workspace.values.rows(batch)
-    let heads = try workspace.heads.first(sequences.tokens, as: type)
-    try backend.multiply(
-      normed, transposed: weights(.query), bias: weights.optional(.queryBias), precision: precision, into: queries)
-    try backend.multiply(
-      normed, transposed: weights(.key), bias: weights.optional(.keyBias), precision: precision, into: keys)
-    try backend.multiply(
-      normed, transposed: weights(.value), bias: weights.optional(.valueBias), precision: precision, into: values)
-    for (states, norm) in [(queries, BlockPart.queryNorm), (keys, .keyNorm)] {
-      try workspace.geometry.normAndTurn(states, gain: weights.optional(norm), positions: sequences.positions)
+    let attention = configuration.blocks[block].attention
+    func outputs(of map: LinearMap, _ scratch: ForwardScratch) throws(DeviceError) -> Matrix {
+      let out = try workspace.matrix(scratch, rows: sequences.tokens, columns: map.outputs)
+      try multiply(normed, by: map, tensors, into: out)
+      return out
+    }
+    let queries = try outputs(of: attention.query, .queries)
+    let keys = try outputs(of: attention.key, .keys)
+    let values = try outputs(of: attention.value, .values)
+    let heads = try workspace.matrix(.heads, rows: sequences.tokens, columns: attention.output.inputs, type)
+    let geometry = workspace.geometry(of: attention)
+    for (states, norm) in [(queries, attention.queryNorm), (keys, attention.keyNorm)] {
+      try geometry.normAndTurn(states, norm: tensors.norm(norm), positions: sequences.positions)
     }
     try backend.attention(
-      queries: queries, keys: keys, values: values, sequences: sequences,
-      shape: configuration.attention(block: block), into: heads)
+      queries: queries, keys: keys, values: values, sequences: sequences, shape: attention.shape, into: heads)
     return heads
   }
 
-  /// Projects the heads and adds them to the residual stream.
-  func addAttention(_ heads: Matrix, to states: Matrix, weights: BlockWeights) throws(DeviceError) {
-    try backend.multiply(
-      heads, transposed: weights(.attentionOutput), bias: weights.optional(.attentionOutputBias), precision: precision,
-      adding: true, into: states)
+  /// Maps the heads and adds what comes out to the residual stream.
+  func addAttention(
+    _ heads: Matrix, to states: Matrix, tensors: LayerTensors, block: Int, workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    let block = configuration.blocks[block]
+    try add(
+      heads, by: block.attention.output, norm: block.attention.outputNorm, scale: block.residualScale, to: states,
+      tensors: tensors, workspace: workspace)
   }
 
-  /// The normed states, of which gate and up are made.
-  func feedForwardInput(
-    _ states: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
-  ) throws(DeviceError) -> Matrix {
-    let normed = try workspace.normed.first(states.rows, as: type)
-    try backend.rmsNorm(states, gain: weights(.feedForwardNorm), epsilon: configuration.normEpsilon, into: normed)
-    return normed
-  }
-
-  /// The gated activations, the input of the down projection.
+  /// The hidden activations, the input of the down map.
   func feed(
-    _ normed: Matrix, weights: BlockWeights, workspace: ForwardWorkspace, as type: ElementType = .float32
+    _ normed: Matrix, tensors: LayerTensors, block: Int, workspace: ForwardWorkspace, as type: ElementType = .float32
   ) throws(DeviceError) -> Matrix {
-    let gate = try workspace.gate.rows(0..<normed.rows)
-    let up = try workspace.up.rows(0..<normed.rows)
-    try backend.multiply(
-      normed, transposed: weights(.gate), bias: weights.optional(.gateBias), precision: precision, into: gate)
-    try backend.multiply(
-      normed, transposed: weights(.up), bias: weights.optional(.upBias), precision: precision, into: up)
-    var gated = gate
-    if type != .float32, let narrow = workspace.gated { gated = try narrow.first(normed.rows, as: type) }
-    try backend.gatedActivation(configuration.activation, gate: gate, up: up, into: gated)
+    let half = configuration.blocks[block].feedForward
+    let up = try workspace.matrix(.up, rows: normed.rows, columns: half.up.outputs)
+    guard let gateMap = half.gate else {
+      try multiply(normed, by: half.up, tensors, into: up)
+      try backend.activate(half.activation, up, into: up)
+      return up
+    }
+    let gate = try workspace.matrix(.gate, rows: normed.rows, columns: gateMap.outputs)
+    try multiply(normed, by: gateMap, tensors, into: gate)
+    try multiply(normed, by: half.up, tensors, into: up)
+    let gated =
+      type == .float32 ? gate : try workspace.matrix(.narrow, rows: normed.rows, columns: gateMap.outputs, type)
+    try backend.gatedActivation(half.activation, gate: gate, up: up, into: gated)
     return gated
   }
 
-  /// Projects the gated activations and adds them to the residual stream.
-  func addFeedForward(_ gated: Matrix, to states: Matrix, weights: BlockWeights) throws(DeviceError) {
+  /// Maps the hidden activations and adds what comes out to the residual stream.
+  func addFeedForward(
+    _ hidden: Matrix, to states: Matrix, tensors: LayerTensors, block: Int, workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    let block = configuration.blocks[block]
+    try add(
+      hidden, by: block.feedForward.down, norm: block.feedForward.outputNorm, scale: block.residualScale, to: states,
+      tensors: tensors, workspace: workspace)
+  }
+
+  /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`, by the tensors of the head.
+  func normalise(_ states: Matrix, tensors: LayerTensors, into out: Matrix) throws(DeviceError) {
+    try tensors.norm(configuration.stem.finalNorm)?.apply(to: states, into: out, on: backend)
+  }
+
+  // MARK: Maps
+
+  private func multiply(
+    _ x: Matrix, by map: LinearMap, _ tensors: LayerTensors, adding: Bool = false, into out: Matrix
+  ) throws(DeviceError) {
     try backend.multiply(
-      gated, transposed: weights(.down), bias: weights.optional(.downBias), precision: precision, adding: true,
-      into: states)
+      x, transposed: tensors.weights(of: map), bias: tensors.bias(of: map), precision: precision, adding: adding,
+      into: out)
   }
 
-  /// The final norm: `out = norm(states)`, both `float32 [tokens, d]`.
-  public func normalise(_ states: Matrix, gain: Matrix, into out: Matrix) throws(DeviceError) {
-    try backend.rmsNorm(states, gain: gain, epsilon: configuration.normEpsilon, into: out)
-  }
-}
-
-extension Matrix {
-  /// The memory of the first rows or of fewer bytes, as so many rows of a type.
-  fileprivate func first(_ count: Int, as type: ElementType) throws(DeviceError) -> Matrix {
-    try Matrix(buffer, byteOffset: byteOffset, rows: count, columns: columns, elementType: type)
-  }
-
-  /// The matrix in a type that the operations of the pass take: float64 is rounded to float32, as it is in sums.
-  func asWeights(on backend: any ComputeBackend) throws(DeviceError) -> Matrix {
-    guard elementType == .float64 else { return self }
-    let rounded = try backend.allocate(rows: rows, columns: columns)
-    try backend.convert(self, into: rounded)
-    return rounded
+  /// `states += scale · norm(map(x))`; a product adds by itself what is neither normed nor scaled.
+  private func add(
+    _ x: Matrix, by map: LinearMap, norm: Norm?, scale: Float, to states: Matrix, tensors: LayerTensors,
+    workspace: ForwardWorkspace
+  ) throws(DeviceError) {
+    if norm == nil, scale == 1 {
+      try multiply(x, by: map, tensors, adding: true, into: states)
+      return
+    }
+    let output = try workspace.matrix(.output, rows: states.rows, columns: states.columns)
+    try multiply(x, by: map, tensors, into: output)
+    try tensors.norm(norm)?.apply(to: output, into: output, on: backend)
+    try backend.sum([states, output], [1, scale], into: states)
   }
 }

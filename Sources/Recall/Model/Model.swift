@@ -47,14 +47,16 @@ public final class Model: Sendable {
 
   /// The bytes of all blocks and the final norm, which is what a pass reads.
   var blockByteCount: Int {
-    let outside = [Architecture.embedding, Architecture.outputHead].compactMap(checkpoint.tensor(named:))
+    let stem = configuration.stem
+    let outside = [stem.embedding.name, stem.head.name].compactMap(checkpoint.tensor(named:))
     return checkpoint.byteCount - outside.reduce(0) { $0 + $1.byteRange.count }
   }
 
-  /// Every tensor that the architecture asks for is there in its shape, and no tensor is there that it does not know.
+  /// Every tensor that the family asks for is there in its shape, and no tensor is there that it does not know.
   private func checkTensors() throws(Failure) {
     let required = configuration.requiredTensors
-    for (name, shape) in required {
+    for spec in required {
+      let (name, shape) = (spec.name, spec.shape)
       guard let tensor = checkpoint.tensor(named: name) else {
         throw failure(name, expected: "a tensor \(shape)", got: "no such tensor")
       }
@@ -67,12 +69,12 @@ public final class Model: Sendable {
     }
     var known = Set(required.map { ExactString($0.name) })
     // A tied head may be stored all the same.
-    known.insert(ExactString(Architecture.outputHead))
+    known.insert(ExactString(configuration.stem.head.name))
     for tensor in checkpoint.tensors
     where !known.contains(ExactString(tensor.name)) && tensor.type.isFloatingPoint
       && !LayerAssignment.isRotaryTable(tensor.name)
     {
-      let modelType = configuration.architecture.modelType
+      let modelType = configuration.modelType
       throw failure(
         tensor.name, expected: "only tensors of the architecture \(modelType)",
         got: "one that its forward pass does not know",

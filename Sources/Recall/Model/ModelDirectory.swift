@@ -17,9 +17,12 @@ public final class ModelDirectory: Sendable {
   /// What is added to the tensors of the checkpoint, and which of them it replaces; `nil` for a model that is complete.
   public let adapter: LowRankAdapter?
 
-  /// The name of the output head that may be tied to the embedding.
-  private static let outputHead = Architecture.outputHead
-  /// What embeddings that a head is tied to are called in the families of transformers.
+  /// What stands beside the blocks, where the configuration is one that Recall runs.
+  private let stem: Stem?
+
+  /// What the output head is called in most families of transformers.
+  private static let usualHead = "lm_head.weight"
+  /// What embeddings that a head is tied to are called there.
   private static let embeddings = ["embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight"]
 
   /// Opens a model directory, or an adapter with its base.
@@ -45,6 +48,8 @@ public final class ModelDirectory: Sendable {
   init(_ path: String, configuration: JSONValue?) throws(Failure) {
     self.path = absolutePath(path)
     self.configuration = configuration
+    // What cannot be run can be merged by its tensors all the same.
+    stem = configuration.flatMap { try? ModelConfiguration(json: $0, path: path).stem }
     checkpoint = try Checkpoint(directory: path)
     adapter = nil
   }
@@ -55,6 +60,7 @@ public final class ModelDirectory: Sendable {
   init(adapter path: String, base: ModelDirectory) throws(Failure) {
     self.path = absolutePath(path)
     configuration = base.configuration
+    stem = base.stem
     checkpoint = base.checkpoint
     adapter = try LowRankAdapter(path, base: base)
   }
@@ -105,11 +111,17 @@ public final class ModelDirectory: Sendable {
   }
 
   /// Whether a name is that of an output head which is the embedding.
-  func isTiedHead(_ name: String) -> Bool {
-    name == ModelDirectory.outputHead && configuration?["tie_word_embeddings"]?.bool == true
-  }
+  func isTiedHead(_ name: String) -> Bool { name == head && tiesHead }
 
-  private var embedding: TensorRecord? {
+  /// Whether output head and embedding are one.
+  var tiesHead: Bool { stem?.tiesHead ?? (configuration?["tie_word_embeddings"]?.bool == true) }
+
+  /// The name of the output head, stored or not.
+  var head: String { stem?.head.name ?? ModelDirectory.usualHead }
+
+  /// The embeddings of the checkpoint; `nil` where no tensor, or more than one, is called as they are.
+  var embedding: TensorRecord? {
+    if let stem { return checkpoint.tensor(named: stem.embedding.name) }
     let candidates = checkpoint.tensors.filter { tensor in
       ModelDirectory.embeddings.contains { tensor.name == $0 || tensor.name.hasSuffix(".\($0)") }
     }

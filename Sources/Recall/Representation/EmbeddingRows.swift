@@ -7,9 +7,9 @@ extension Model {
   ///
   /// - Throws: `Failure` when they cannot be read; `DeviceError`.
   func embeddingRows(of tokens: [Int32], on backend: any ComputeBackend) throws -> Matrix {
-    guard let table = directory.tensor(named: Architecture.embedding), let type = ElementType(table.type) else {
-      throw Failure(
-        .internalError, operation: "embed", subject: path, expected: Architecture.embedding, got: "no such tensor")
+    let name = configuration.stem.embedding.name
+    guard let table = directory.tensor(named: name), let type = ElementType(table.type) else {
+      throw Failure(.internalError, operation: "embed", subject: path, expected: name, got: "no such tensor")
     }
     let rowByteCount = configuration.hiddenSize * type.byteCount
     let host = try backend.allocateHost(byteCount: tokens.count * rowByteCount)

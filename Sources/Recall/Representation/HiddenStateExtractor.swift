@@ -41,24 +41,23 @@ public final class HiddenStateExtractor {
   public func embed() throws -> Matrix {
     let used = Set(samples.tokenIdentifiers).sorted()
     let rows = try model.embeddingRows(of: used, on: backend)
-    try backend.embeddingLookup(
-      tokens: samples.tokens(amongRows: used, on: backend), table: rows, into: states)
+    try forward.embed(samples.tokens(amongRows: used, on: backend), table: rows, into: states)
     try backend.synchronize()
     return try pooled(states)
   }
 
   /// Runs the tokens through a block and gives its representation.
-  public func advance(through weights: BlockWeights, block: Int) throws(DeviceError) -> Matrix {
+  package func advance(through tensors: LayerTensors, block: Int) throws(DeviceError) -> Matrix {
     for batch in samples.batches {
       try forward.advance(
-        states.rows(batch.tokens), sequences: batch.sequences, through: weights, block: block, workspace: workspace)
+        states.rows(batch.tokens), sequences: batch.sequences, through: tensors, block: block, workspace: workspace)
     }
     return try pooled(states)
   }
 
   /// Norms the last block's output and gives the representation of the head.
-  public func finish(gain: Matrix) throws(DeviceError) -> Matrix {
-    try forward.normalise(states, gain: gain, into: states)
+  package func finish(_ tensors: LayerTensors) throws(DeviceError) -> Matrix {
+    try forward.normalise(states, tensors: tensors, into: states)
     return try pooled(states)
   }
 

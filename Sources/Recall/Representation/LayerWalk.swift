@@ -99,8 +99,9 @@ public struct LayerWalk {
         uploaded.append(try upload(waits.measure(.read) { try ahead.next() }, sources))
       }
       if step.model < models.count {
-        let weights = BlockWeights(uploaded[step.model].tensors, block: step.block)
-        representations.append(try extractors[step.model].advance(through: weights, block: step.block))
+        let norms = models[step.model].configuration.blocks[step.block].norms
+        let tensors = try LayerTensors(uploaded[step.model].tensors, norms: norms, on: backend)
+        representations.append(try extractors[step.model].advance(through: tensors, block: step.block))
       }
       // The visit waits for the device; what it needs next travels meanwhile, if it has been read.
       if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next, sources)) }
@@ -114,11 +115,16 @@ public struct LayerWalk {
       representations = []
     }
     let norms = try read.indices.map { index in
-      let norm = try sources[index].load(Architecture.finalNorm, recording: read[index].digester)
-      return [Architecture.finalNorm: norm]
+      let (model, digester) = (read[index].model, read[index].digester)
+      var tensors: ResidentTensors = [:]
+      for tensor in model.configuration.stem.finalNorm.tensors {
+        tensors[tensor.name] = try sources[index].load(tensor.name, recording: digester)
+      }
+      return tensors
     }
-    representations = try zip(extractors, norms).map { extractor, norm in
-      try extractor.finish(gain: norm[Architecture.finalNorm] ?? { throw missing(Architecture.finalNorm) }())
+    representations = try extractors.indices.map { index in
+      let norm = models[index].configuration.stem.finalNorm
+      return try extractors[index].finish(LayerTensors(norms[index], norms: [norm], on: backend))
     }
     try visit(.head, finite(representations, at: .head, tensors: norms), norms)
     return extractors.map(\.states)
@@ -183,7 +189,7 @@ public struct LayerWalk {
     let failure = Mutex<Failure?>(nil)
     DispatchQueue.concurrentPerform(iterations: places.count) { number in
       do throws(Failure) {
-        let (_, tensor, range) = places[number]
+        let (tensor, range) = places[number]
         try buffer.withMutableBytes(in: range) { bytes throws(Failure) in
           try model.directory.read(tensor, bytes: 0..<range.count, into: &bytes)
         }
@@ -196,15 +202,13 @@ public struct LayerWalk {
   }
 
   /// Where the tensors of a block lie in a buffer, aligned for the widest vectors.
-  private static func places(block: Int, of model: Model) -> [(
-    part: BlockPart, tensor: TensorRecord, range: Range<Int>
-  )] {
+  private static func places(block: Int, of model: Model) -> [(tensor: TensorRecord, range: Range<Int>)] {
     var end = 0
-    return model.configuration.blockParts.compactMap { part in
-      guard let tensor = model.directory.tensor(named: Architecture.name(of: part, block: block)) else { return nil }
+    return model.configuration.blocks[block].tensors.compactMap { spec in
+      guard let tensor = model.directory.tensor(named: spec.name) else { return nil }
       let start = (end + 63) / 64 * 64
       end = start + tensor.byteRange.count
-      return (part, tensor, start..<end)
+      return (tensor, start..<end)
     }
   }
 
@@ -219,15 +223,10 @@ public struct LayerWalk {
     let source = sources[filled.unit.model]
     let device = try backend.upload(filled.buffer)
     var tensors: ResidentTensors = [:]
-    for (_, tensor, range) in LayerWalk.places(block: filled.unit.block, of: model) {
+    for (tensor, range) in LayerWalk.places(block: filled.unit.block, of: model) {
       tensors[tensor.name] = try source.weights(of: tensor, in: device, at: range.lowerBound)
     }
     return Uploaded(tensors: tensors, buffer: filled.buffer)
-  }
-
-  private func missing(_ name: String) -> Failure {
-    Failure(
-      .internalError, operation: "walk the layers", subject: name, expected: "a floating point tensor", got: "none")
   }
 
   // MARK: Finiteness

@@ -14,10 +14,3 @@ protocol FitObjective {
     _ rows: (first: Matrix, second: Matrix), gradient: (first: Matrix, second: Matrix)
   ) throws(DeviceError) -> Double
 }
-
-extension Matrix {
-  /// Some columns of a vector `[1, n]`.
-  func columns(_ range: Range<Int>) throws(DeviceError) -> Matrix {
-    try reshaped(rows: count, columns: 1).rows(range).reshaped(rows: 1, columns: range.count)
-  }
-}

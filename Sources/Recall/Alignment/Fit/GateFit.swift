@@ -21,29 +21,32 @@ struct GateFit: FitObjective {
   ///
   /// - Parameters:
   ///   - units: The units.
+  ///   - half: What the block's feed-forward half is made of; it has a gate.
   ///   - samples: What reaches the maps.
   ///   - experts: The block's tensors of every model.
   ///   - merged: Those of the merged model, the biases among them.
-  ///   - activation: The nonlinearity.
   ///   - arithmetic: Scratch.
   /// - Throws: `DeviceError`.
   init(
-    units: Range<Int>, _ samples: FitSamples, experts: [BlockWeights], merged: BlockWeights, activation: Activation,
+    units: Range<Int>, of half: FeedForwardHalf, _ samples: FitSamples, experts: [LayerTensors], merged: LayerTensors,
     _ arithmetic: FitArithmetic
   ) throws(DeviceError) {
-    (self.samples, self.arithmetic, self.activation) = (samples, arithmetic, activation)
-    biases = (try merged.optional(.gateBias)?.columns(units), try merged.optional(.upBias)?.columns(units))
+    (self.samples, self.arithmetic, activation) = (samples, arithmetic, half.activation)
+    let maps = half.inner
+    func bias(_ map: LinearMap, _ tensors: LayerTensors) throws(DeviceError) -> Matrix? {
+      try tensors.bias(of: map)?.columns(units)
+    }
+    biases = (try bias(maps[0], merged), try bias(maps[1], merged))
     wanted = try samples.wanted(0, columns: units.count)
     var square = 0.0
     for batch in samples.batches {
       let expert = experts[batch.model]
       let (gate, up) = try GateFit.outputs(batch, units.count, arithmetic)
-      try arithmetic.backend.multiply(
-        samples.own(batch), transposed: expert(.gate).rows(units), bias: expert.optional(.gateBias)?.columns(units),
-        precision: .full, into: gate)
-      try arithmetic.backend.multiply(
-        samples.own(batch), transposed: expert(.up).rows(units), bias: expert.optional(.upBias)?.columns(units),
-        precision: .full, into: up)
+      for (map, outputs) in [(maps[0], gate), (maps[1], up)] {
+        try arithmetic.backend.multiply(
+          samples.own(batch), transposed: expert.weights(of: map).rows(units), bias: bias(map, expert),
+          precision: .full, into: outputs)
+      }
       let gated = try wanted.rows(batch.rows)
       try arithmetic.backend.gatedActivation(activation, gate: gate, up: up, into: gated)
       square += try batch.weight * arithmetic.product(gated, gated)

@@ -18,11 +18,11 @@ struct PatternFit: FitObjective {
   /// What is added to heads, and what they are normed with, in families that do so.
   private struct HeadParameters {
     let bias: Matrix?
-    let gain: Matrix?
+    let norm: ResidentNorm?
 
-    init(_ weights: BlockWeights, bias: BlockPart, norm: BlockPart, rows: Range<Int>) throws(DeviceError) {
-      self.bias = try weights.optional(bias)?.columns(rows)
-      gain = weights.optional(norm)
+    init(_ tensors: LayerTensors, _ map: LinearMap, norm: Norm?, rows: Range<Int>) throws(DeviceError) {
+      bias = try tensors.bias(of: map)?.columns(rows)
+      self.norm = try tensors.norm(norm)
     }
   }
 
@@ -38,28 +38,28 @@ struct PatternFit: FitObjective {
   ///
   /// - Parameters:
   ///   - head: The key head.
+  ///   - attention: What the block's attention is made of.
   ///   - samples: What reaches the maps.
   ///   - experts: The block's tensors of every model.
   ///   - merged: Those of the merged model, biases and gains among them.
   ///   - geometry: How heads are normed and turned.
-  ///   - shape: The attention of the block.
   ///   - arithmetic: Scratch.
   /// - Throws: `DeviceError`.
   init(
-    keyHead head: Int, _ samples: FitSamples, experts: [BlockWeights], merged: BlockWeights,
-    geometry: AttentionGeometry, shape: AttentionShape, _ arithmetic: FitArithmetic
+    keyHead head: Int, of attention: AttentionHalf, _ samples: FitSamples, experts: [LayerTensors],
+    merged: LayerTensors, geometry: AttentionGeometry, _ arithmetic: FitArithmetic
   ) throws(DeviceError) {
     (self.samples, self.arithmetic, self.geometry) = (samples, arithmetic, geometry)
+    var shape = attention.shape
     let (query, key) = PatternFit.rows(ofKeyHead: head, shape)
-    var shape = shape
     (shape.queryHeads, shape.keyValueHeads) = (shape.queryHeads / shape.keyValueHeads, 1)
     self.shape = shape
     func parameters(
-      _ weights: BlockWeights
+      _ tensors: LayerTensors
     ) throws(DeviceError) -> (query: HeadParameters, key: HeadParameters) {
       (
-        try HeadParameters(weights, bias: .queryBias, norm: .queryNorm, rows: query),
-        try HeadParameters(weights, bias: .keyBias, norm: .keyNorm, rows: key)
+        try HeadParameters(tensors, attention.query, norm: attention.queryNorm, rows: query),
+        try HeadParameters(tensors, attention.key, norm: attention.keyNorm, rows: key)
       )
     }
     self.parameters = try parameters(merged)
@@ -71,11 +71,14 @@ struct PatternFit: FitObjective {
       let expert = experts[batch.model]
       let own = try parameters(expert)
       let (queries, keys) = (try wanted.queries.rows(batch.rows), try wanted.keys.rows(batch.rows))
-      let maps = [(try expert(.query), query, own.query, queries), (try expert(.key), key, own.key, keys)]
+      let maps = [
+        (try expert.weights(of: attention.query), query, own.query, queries),
+        (try expert.weights(of: attention.key), key, own.key, keys),
+      ]
       for (map, rows, parameters, heads) in maps {
         try arithmetic.backend.multiply(
           samples.own(batch), transposed: map.rows(rows), bias: parameters.bias, precision: .full, into: heads)
-        try geometry.normAndTurn(heads, gain: parameters.gain, positions: batch.sequences.positions)
+        try geometry.normAndTurn(heads, norm: parameters.norm, positions: batch.sequences.positions)
       }
       try arithmetic.backend.attentionNormalisers(
         queries: queries, keys: keys, sequences: batch.sequences, shape: shape,
@@ -105,7 +108,7 @@ struct PatternFit: FitObjective {
         (query, parameters.query, gradient.first), (key, parameters.key, gradient.second),
       ] {
         try geometry.takeBack(
-          heads.gradient, of: heads.plain, gain: parameters.gain, positions: batch.sequences.positions)
+          heads.gradient, of: heads.plain, norm: parameters.norm, positions: batch.sequences.positions)
         try arithmetic.backend.multiply(
           heads.gradient.transposed, inputs.block, scale: scale, keeping: number == 0 ? 0 : 1, into: gradient.block)
       }
@@ -134,9 +137,9 @@ struct PatternFit: FitObjective {
       try arithmetic.backend.multiply(
         inputs, transposed: rows, bias: parameters.bias, precision: .full, into: turned)
       // Only a norm has to know what it normed.
-      plain = parameters.gain == nil ? turned : try arithmetic.matrix(.outputs(first + 2), rows: tokens, columns: width)
-      if parameters.gain != nil { try arithmetic.backend.copy(turned, into: plain) }
-      try fit.geometry.normAndTurn(turned, gain: parameters.gain, positions: batch.sequences.positions)
+      plain = parameters.norm == nil ? turned : try arithmetic.matrix(.outputs(first + 2), rows: tokens, columns: width)
+      if parameters.norm != nil { try arithmetic.backend.copy(turned, into: plain) }
+      try fit.geometry.normAndTurn(turned, norm: parameters.norm, positions: batch.sequences.positions)
     }
   }
 }

@@ -2,41 +2,38 @@ import Compute
 
 /// The fit of the two maps of a stage whose outputs meet: queries and keys, or gates and ups, the first two of their group.
 struct StageFit {
-  private enum Kind { case patterns, gates }
-
-  private let kind: Kind
-  private let block: Int
-  private let experts: [BlockWeights]
-  private let merged: BlockWeights
+  private let meeting: MapStage.Meeting
+  private let block: Block
+  private let number: Int
+  private let experts: [LayerTensors]
+  private let merged: LayerTensors
 
   /// Describes the fit; `nil` for a stage whose maps put out what matters by itself.
   ///
   /// - Parameters:
   ///   - stage: The stage.
   ///   - block: The block.
+  ///   - number: Its number.
   ///   - experts: The block's tensors of every model.
   ///   - merged: Those of the merged model that are no maps.
-  init?(_ stage: AlignedStates.Stage, block: Int, experts: [BlockWeights], merged: BlockWeights) {
-    switch stage {
-    case .attentionInput: kind = .patterns
-    case .feedForwardInput: kind = .gates
-    case .heads, .gated: return nil
-    }
-    (self.block, self.experts, self.merged) = (block, experts, merged)
+  init?(_ stage: MapStage, of block: Block, number: Int, experts: [LayerTensors], merged: LayerTensors) {
+    guard let meeting = stage.meeting else { return nil }
+    self.meeting = meeting
+    (self.block, self.number, self.experts, self.merged) = (block, number, experts, merged)
   }
 
-  /// The bytes that fits take at most.
+  /// The bytes that the fits of a block take at most.
   ///
   /// - Parameters:
-  ///   - configuration: The shape of the models.
+  ///   - block: The block.
   ///   - tokens: The tokens of all samples.
   ///   - batch: The most tokens of a batch.
   /// - Returns: Bytes.
-  static func byteCount(_ configuration: ModelConfiguration, tokens: Int, batch: Int) -> Int {
-    let width = configuration.hiddenSize
-    let heads = configuration.queryHeads / configuration.keyValueHeads
-    let (queries, keys) = (heads * configuration.headDimension, configuration.headDimension)
-    let units = min(configuration.intermediateSize, GateFit.unitsAtOnce)
+  static func byteCount(_ block: Block, tokens: Int, batch: Int) -> Int {
+    let (width, shape) = (block.attention.query.inputs, block.attention.shape)
+    let heads = shape.queryHeads / shape.keyValueHeads
+    let (queries, keys) = (heads * shape.headDimension, shape.headDimension)
+    let units = min(block.feedForward.up.outputs, GateFit.unitsAtOnce)
     // Those of the descent, three of the rows, and zeros on their way.
     let vectors = (Descent.vectors + 4) * max(queries + keys, 2 * units) * width
     let factors = 2 * width * (width + CholeskyLimits.largestBlock)
@@ -47,10 +44,11 @@ struct StageFit {
 
   /// The multiplications and additions of one trial of all maps of a block that are fitted: what they make of the samples, the
   /// gradient by them, and both steps between the maps and their coordinates.
-  static func operations(_ configuration: ModelConfiguration, tokens: Double) -> Double {
-    let rows = [BlockPart.query, .key, .gate, .up].reduce(0) { $0 + configuration.shape(of: $1)[0] }
-    let width = Double(configuration.hiddenSize)
-    return 4 * Double(rows) * width * (tokens + width)
+  static func operations(_ block: Block, tokens: Double) -> Double {
+    block.stages.filter { $0.meeting != nil }.reduce(0.0) { sum, stage in
+      let (rows, width) = (stage.tensors.prefix(2).reduce(0) { $0 + $1.shape[0] }, Double(stage.width))
+      return sum + 4 * Double(rows) * width * (tokens + width)
+    }
   }
 
   /// Fits the maps of a system, some rows at a time.
@@ -70,13 +68,14 @@ struct StageFit {
   ) throws -> MapAlignment.Fit? {
     let fit = MapPairFit(system, (0, 1), evaluations: evaluations, arithmetic, checkStop: checkStop)
     var found: [(before: Double, after: Double)] = []
-    switch kind {
+    switch meeting {
     case .patterns:
-      let shape = states.configuration.attention(block: block)
+      let shape = block.attention.shape
       for head in 0..<shape.keyValueHeads {
         let rows = PatternFit.rows(ofKeyHead: head, shape)
         let objective = try PatternFit(
-          keyHead: head, samples, experts: experts, merged: merged, geometry: states.geometry, shape: shape, arithmetic)
+          keyHead: head, of: block.attention, samples, experts: experts, merged: merged,
+          geometry: states.geometry(block: number), arithmetic)
         if let fitted = try fit.fit(rows.query, rows.key, to: objective) { found.append(fitted) }
       }
     case .gates:
@@ -84,8 +83,7 @@ struct StageFit {
       for first in stride(from: 0, to: units, by: GateFit.unitsAtOnce) {
         let rows = first..<min(first + GateFit.unitsAtOnce, units)
         let objective = try GateFit(
-          units: rows, samples, experts: experts, merged: merged, activation: states.configuration.activation,
-          arithmetic)
+          units: rows, of: block.feedForward, samples, experts: experts, merged: merged, arithmetic)
         if let fitted = try fit.fit(rows, rows, to: objective) { found.append(fitted) }
       }
     }

@@ -1,7 +1,7 @@
 import Compute
 
 /// One linear map of all models, `[out, in]`, on the device: every matrix that is made of them is a weighted sum.
-struct LinearMap {
+struct JointMap {
   /// What the map is in the output.
   let tensor: PlannedTensor
   /// W_i of every model as stored, and the base's W behind them where it is not one of the models.

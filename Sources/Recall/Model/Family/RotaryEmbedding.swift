@@ -1,9 +1,9 @@
 import Foundation
 
 /// How the position of a token becomes the angles by which its queries and keys are turned (RoFormer, arXiv 2104.09864).
-public struct RotaryEmbedding: Sendable, Equatable {
+public struct RotaryEmbedding: Sendable, Hashable {
   /// How frequencies are stretched for texts longer than those of pre-training.
-  public enum Scaling: Sendable, Equatable {
+  public enum Scaling: Sendable, Hashable {
     /// Not at all.
     case none
     /// All frequencies are divided by a factor.
@@ -12,28 +12,28 @@ public struct RotaryEmbedding: Sendable, Equatable {
     case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalPositions: Double)
   }
 
-  /// The elements of a head, all of which are turned, in pairs `i` and `i + headDimension / 2`.
-  public var headDimension: Int
-  /// θ: pair `i` turns by `position · θ^(−2i / headDimension)`.
+  /// The first elements of a head, which are turned in pairs `i` and `i + dimension / 2`; the others stay as they are.
+  public var dimension: Int
+  /// θ: pair `i` turns by `position · θ^(−2i / dimension)`.
   public var base: Double
   /// The stretching.
   public var scaling: Scaling
 
   /// Describes a rotary embedding.
-  public init(headDimension: Int, base: Double, scaling: Scaling = .none) {
-    self.headDimension = headDimension
+  public init(dimension: Int, base: Double, scaling: Scaling = .none) {
+    self.dimension = dimension
     self.base = base
     self.scaling = scaling
   }
 
-  /// The angle per position of each pair: `headDimension / 2` numbers.
+  /// The angle per position of each pair: `dimension / 2` numbers.
   public var frequencies: [Double] {
-    (0..<headDimension / 2).map { pair in
-      stretched(pow(base, -Double(2 * pair) / Double(headDimension)))
+    (0..<dimension / 2).map { pair in
+      stretched(pow(base, -Double(2 * pair) / Double(dimension)))
     }
   }
 
-  /// Cosines and sines of all angles, each `[positions, headDimension / 2]`, row major.
+  /// Cosines and sines of all angles, each `[positions, dimension / 2]`, row major.
   public func tables(positions: Int) -> (cosines: [Float], sines: [Float]) {
     // The models were trained with angles rounded to single precision, so the product is rounded before the cosine.
     let frequencies = frequencies.map(Float.init)
