@@ -28,7 +28,12 @@ FUNCTION void distancesOfTile(
         }
       }
     }
-    for (int place = 0; place < 16; place++) sums[place] = addToPair(sums[place], slice[place]);
+    // Member by member: Mesa's compiler loses the store of a whole structure through a pointer to a caller's array.
+    for (int place = 0; place < 16; place++) {
+      Pair sum = addToPair(sums[place], slice[place]);
+      sums[place].high = sum.high;
+      sums[place].low = sum.low;
+    }
   }
 }
 
