@@ -18,8 +18,8 @@
 #define ITEM ((uint)get_local_id(0))
 #define GROUP ((ulong)get_group_id(0))
 #define GROUPS ((ulong)get_num_groups(0))
-// Waits for the group, whose writes to local memory are seen after it.
-#define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+// Waits for the group, whose writes to local and global memory are seen after it, and whose reads are done.
+#define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
 // A loop of fixed length: OpenCL's compilers unroll by themselves.
 #define UNROLL
