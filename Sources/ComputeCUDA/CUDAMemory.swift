@@ -94,8 +94,11 @@ final class CUDAMemory {
     guard let block = blocks[matrix.buffer.handle] else {
       preconditionFailure("a device buffer that another backend made")
     }
+    guard !block.awaited.isEmpty else { return }
     for point in block.awaited { try point.hold(session.compute, check) }
     block.awaited = []
+    // The stream now waits for more than it did at the point noted before.
+    latest = nil
   }
 
   /// To be called when work was enqueued on the compute stream.

@@ -84,6 +84,17 @@ extension EmulatedDeviceTests {
       }
     }
 
+    @Test("a download waits for the upload of its matrix, where nothing was computed since", arguments: [false, true])
+    func downloadOfAnUpload(early: Bool) throws {
+      try EmulatedCUDA.runCopies(early: early)
+      // Letting memory go notes where the compute stream is.
+      _ = try upload(7)
+      let fresh = try upload(9)
+      let result = try device.allocateHost(byteCount: fresh.byteCount)
+      try device.enqueueDownload(fresh, into: result).wait()
+      #expect(isFilled(result, with: 9))
+    }
+
     @Test(
       "memory that a kernel still reads is not overwritten by the upload that gets it next", arguments: [false, true])
     func reuseByUpload(early: Bool) throws {
