@@ -16,6 +16,9 @@ let package = Package(
     .target(name: "Diagnostics", swiftSettings: strict),
     .target(name: "JSON", dependencies: ["Diagnostics"], swiftSettings: strict),
 
+    .target(name: "CYAML", cSettings: strictC),
+    .target(name: "YAML", dependencies: ["CYAML", "Diagnostics", "JSON"], swiftSettings: strict),
+
     // Files: they know no model.
     .target(name: "CDigest", cSettings: strictC),
     .target(name: "Checkpoint", dependencies: ["CDigest", "Diagnostics", "JSON"], swiftSettings: strict),
@@ -78,6 +81,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["Diagnostics", "JSON", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "YAMLTests", dependencies: ["Diagnostics", "JSON", "TestSupport", "YAML"], swiftSettings: strict),
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "Diagnostics", "JSON", "TestSupport"],
       swiftSettings: strict),

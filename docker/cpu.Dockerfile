@@ -17,6 +17,7 @@ FROM ${DEBIAN}
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends \
     libopenblas0-pthread=0.3.21+ds-4 \
+    libyaml-0-2=0.2.5-1 \
     ocl-icd-libopencl1=2.3.1-1 \
     pocl-opencl-icd=3.1-3+deb12u1 \
   && rm -rf /var/lib/apt/lists/*

@@ -26,6 +26,10 @@ RUN pip install --no-cache-dir --no-deps --require-hashes --target . --requireme
   && rm -f /cuda/libnvblas.so* /cuda/*.alt.so*
 
 FROM ${DEBIAN}
+# What reads recipes in YAML.
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends libyaml-0-2=0.2.5-1 \
+  && rm -rf /var/lib/apt/lists/*
 COPY --from=libraries /cuda /usr/local/lib/cuda
 RUN echo /usr/local/lib/cuda > /etc/ld.so.conf.d/cuda.conf \
   && ldconfig

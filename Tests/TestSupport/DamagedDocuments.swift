@@ -12,12 +12,16 @@ public struct DamagedDocuments: Sequence, IteratorProtocol {
   private var remaining = DamagedDocuments.count
   private var generator: SeededGenerator
 
-  private static let alphabet = Array(#"{}[]",:0123456789-.eE\u \#n\#u{0}tfFBU"#.utf8)
+  private let alphabet: [UInt8]
+
+  /// The characters that mean something in JSON.
+  public static let json = #"{}[]",:0123456789-.eE\u \#n\#u{0}tfFBU"#
   private static let numbers = ["0", "-1", "1e3", "4294967296", "9223372036854775807", "18446744073709551615", "23"]
 
-  /// Starts from a sound document.
-  public init(from sound: [UInt8], seed: Int) {
+  /// Starts from a sound document, whose damage may bring in the characters of an alphabet.
+  public init(from sound: [UInt8], seed: Int, alphabet: String = json) {
     self.sound = sound
+    self.alphabet = Array(alphabet.utf8)
     generator = SeededGenerator(seed: seed)
   }
 
@@ -32,7 +36,7 @@ public struct DamagedDocuments: Sequence, IteratorProtocol {
 
   private mutating func damage(_ text: inout [UInt8]) {
     let position = Int.random(in: 0..<text.count, using: &generator)
-    let byte = Self.alphabet[Int.random(in: 0..<Self.alphabet.count, using: &generator)]
+    let byte = alphabet[Int.random(in: 0..<alphabet.count, using: &generator)]
     switch Int.random(in: 0..<7, using: &generator) {
     case 0: text[position] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
     case 1: text[position] = byte
