@@ -15,19 +15,18 @@ final class InputFile: Sendable {
     guard let descriptor = Descriptor(path, flags: O_RDONLY | O_NONBLOCK) else {
       throw systemFailure(.missingInput, "open the file", path, expected: "a readable file")
     }
-    var facts = stat()
-    guard fstat(descriptor.number, &facts) == 0 else {
+    guard let facts = FileFacts(descriptor) else {
       throw systemFailure(.inputOutput, "open the file", path, expected: "its size")
     }
-    guard facts.st_mode & S_IFMT == S_IFREG else {
+    guard facts.kind == .regular else {
       throw Failure(
         .missingInput, operation: "open the file", subject: path, expected: "a regular file",
-        got: facts.st_mode & S_IFMT == S_IFDIR ? "a directory" : "a device or pipe")
+        got: facts.kind == .directory ? "a directory" : "a device or pipe")
     }
     self.path = path
-    byteCount = Int(facts.st_size)
-    inode = UInt64(facts.st_ino)
-    modificationNanoseconds = facts.st_mtim.tv_sec * 1_000_000_000 + facts.st_mtim.tv_nsec
+    byteCount = facts.byteCount
+    inode = facts.identity.inode
+    modificationNanoseconds = facts.modificationNanoseconds
     self.descriptor = descriptor
   }
 
@@ -38,8 +37,9 @@ final class InputFile: Sendable {
     try descriptor.read(range, into: &destination, path: path)
   }
 
-  /// A part of the file in memory.
-  func bytes(_ range: Range<Int>) throws(Failure) -> [UInt8] {
+  /// The file, or a part of it, in memory.
+  func bytes(_ range: Range<Int>? = nil) throws(Failure) -> [UInt8] {
+    let range = range ?? 0..<byteCount
     var bytes = [UInt8](repeating: 0, count: range.count)
     var span = bytes.mutableSpan
     var destination = span.mutableBytes

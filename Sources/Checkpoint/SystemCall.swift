@@ -30,11 +30,12 @@ func uninterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
 struct Descriptor: ~Copyable, Sendable {
   let number: Int32
 
-  /// Opens a file, closed in child processes; new files get the rights that the user's mask leaves of 0666.
+  /// Opens a file, closed in child processes; new files get the rights that the user's mask leaves of 0664, so that never
+  /// all may write them.
   init?(_ path: String, flags: Int32) {
-    var number = uninterrupted { open(path, flags | O_CLOEXEC, 0o666) }
+    var number = uninterrupted { open(path, flags | O_CLOEXEC, 0o664) }
     if number < 0, errno == EMFILE, Self.raiseLimit() {
-      number = uninterrupted { open(path, flags | O_CLOEXEC, 0o666) }
+      number = uninterrupted { open(path, flags | O_CLOEXEC, 0o664) }
     }
     guard number >= 0 else { return nil }
     self.number = number
@@ -48,11 +49,10 @@ struct Descriptor: ~Copyable, Sendable {
   ///   either.
   func lock() -> Bool { uninterrupted { flock(number, LOCK_EX | LOCK_NB) } == 0 || errno != EWOULDBLOCK }
 
-  /// Whether a path still leads to this file.
+  /// Whether a path, not through a link, still leads to this file.
   func isStill(at path: String) -> Bool {
-    var (opened, named) = (stat(), stat())
-    return fstat(number, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino
-      && opened.st_dev == named.st_dev
+    guard let opened = FileFacts(self), let named = FileFacts(path) else { return false }
+    return opened.identity == named.identity
   }
 
   /// Writes all of the bytes from an offset on.

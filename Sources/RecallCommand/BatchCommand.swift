@@ -72,7 +72,7 @@ extension Command {
         entry["code"] = .integer(Int(ending.code))
         entry["reason"] = .string(ending.message)
         try printLine("line \(line): failed with exit code \(ending.code)")
-        FileHandle.standardError.write(Data("recall: line \(line): \(ending.message)\n".utf8))
+        StandardError.write("recall: line \(line): \(ending.message)\n")
       }
       if entry["job"] == nil { entry["job"] = .string("line \(line)") }
       try record.add(.object(entry))

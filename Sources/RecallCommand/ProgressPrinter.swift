@@ -28,7 +28,7 @@ final class ProgressPrinter: Sendable {
 
   /// Reads `--progress`; `auto` renews a line on a terminal and is plain elsewhere.
   init(_ options: ParsedOptions) throws(Failure) {
-    let isTerminal = isatty(FileHandle.standardError.fileDescriptor) == 1
+    let isTerminal = StandardError.isTerminal
     style =
       try options.parsed("--progress", "auto, plain, json or none") { name -> Style? in
         switch name {
@@ -130,7 +130,7 @@ final class ProgressPrinter: Sendable {
 
   private var terminalWidth: Int {
     var size = winsize()
-    let isKnown = ioctl(FileHandle.standardError.fileDescriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
+    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
     return isKnown ? Int(size.ws_col) : 80
   }
 
@@ -158,5 +158,5 @@ final class ProgressPrinter: Sendable {
 
   private func milliseconds(_ seconds: Double) -> Double { (seconds * 1000).rounded() / 1000 }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { StandardError.write(text) }
 }

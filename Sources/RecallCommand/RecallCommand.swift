@@ -23,6 +23,7 @@ struct RecallCommand {
   ]
 
   static func main() async {
+    StandardStreams.prepare()
     let arguments = Array(CommandLine.arguments.dropFirst())
     do {
       try await run(arguments)
@@ -104,8 +105,7 @@ struct RecallCommand {
   /// Ends the process with a message, at once and whatever its other threads do.
   static func end(_ message: String, code: Int32) -> Never {
     // A signal may end the process while a bar is drawn; the message takes its line.
-    let clearing = isatty(FileHandle.standardError.fileDescriptor) == 1 ? "\r\u{1B}[K" : ""
-    FileHandle.standardError.write(Data("\(clearing)recall: \(message)\n".utf8))
+    StandardError.write("\(StandardError.isTerminal ? "\r\u{1B}[K" : "")recall: \(message)\n")
     // `exit` would let libraries free what other threads still compute with; nothing is buffered that it would write.
     _exit(code)
   }

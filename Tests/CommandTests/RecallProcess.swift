@@ -48,6 +48,33 @@ struct RecallProcess {
     return Outcome(code: process.terminationStatus, output: text, diagnostics: problems)
   }
 
+  /// Runs the program by a shell, after a line of its own.
+  ///
+  /// - Parameters:
+  ///   - arguments: Its arguments.
+  ///   - line: What the shell does before.
+  ///   - redirection: Where its streams go, in the words of bash.
+  ///   - isPrivate: Whether the shell may mount what nobody else sees.
+  /// - Returns: `nil` where the shell may not.
+  /// - Throws: When the pipes' text cannot be read.
+  static func run(
+    _ arguments: [String], after line: String, redirection: String = "", isPrivate: Bool = true
+  ) throws -> Outcome? {
+    let shell = isPrivate ? ["unshare", geteuid() == 0 ? "-m" : "-rm", "bash"] : ["bash"]
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = shell + ["-c", "\(line)\n\"$@\" \(redirection)", "bash", program.path] + arguments
+    let (output, diagnostics) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = diagnostics
+    guard (try? process.run()) != nil else { return nil }
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    let problems = String(decoding: diagnostics.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    if isPrivate, problems.hasPrefix("unshare:") { return nil }
+    return Outcome(code: process.terminationStatus, output: text, diagnostics: problems)
+  }
+
   /// Starts the program, with more variables in its environment, and leaves it running, without a word.
   static func start(_ arguments: [String], environment: [String: String] = [:]) throws -> Process {
     let process = Process()

@@ -43,16 +43,22 @@ final class Journal: Sendable {
   /// Opens a journal, or starts one, and takes its lock; nothing is written before `resume`.
   ///
   /// - Returns: `nil` when another process holds the lock.
-  /// - Throws: `Failure` of category `cannotCreate` when the file cannot be opened, of `inputOutput` when not read.
+  /// - Throws: `Failure` of category `cannotCreate` when the file cannot be opened or is anything but a journal, of
+  ///   `inputOutput` when not read.
   init?(opening path: String) throws(Failure) {
     while true {
-      guard let descriptor = Descriptor(path, flags: O_RDWR | O_CREAT) else {
-        throw systemFailure(.cannotCreate, "open the journal", path, expected: "a directory that may be written")
+      guard let descriptor = Descriptor(path, flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK) else {
+        throw systemFailure(.cannotCreate, "open the journal", path, expected: "a file in a writable directory")
       }
       guard descriptor.lock() else { return nil }
       // Whoever held the lock before may have moved the file away meanwhile.
       guard descriptor.isStill(at: path) else { continue }
+      // What is no journal would be emptied as one with nothing that counts.
+      guard let facts = FileFacts(descriptor), facts.kind == .regular, facts.linkCount == 1 else {
+        throw Journal.foreign(path, got: "a file with another name, or none")
+      }
       let bytes = try readFile(path)
+      guard JournalContents.mayBegin(bytes) else { throw Journal.foreign(path, got: "a file of another kind") }
       let contents = JournalContents(reading: bytes, boot: bootIdentifier)
       self.path = path
       records = contents.records
@@ -63,6 +69,12 @@ final class Journal: Sendable {
       self.descriptor = descriptor
       return
     }
+  }
+
+  private static func foreign(_ path: String, got: String) -> Failure {
+    Failure(
+      .cannotCreate, operation: "open the journal", subject: path, expected: "what an earlier run left", got: got,
+      advice: "Move it away or choose another output.")
   }
 
   /// Takes the journal up: saves what the records speak of and notes that this process goes on.
@@ -184,6 +196,14 @@ struct JournalContents {
   }
 
   private static let digestLength = 32
+
+  /// Whether a file may be a journal: its first line is sound, was cut, or never came to the disk, which then gives zeros.
+  static func mayBegin(_ bytes: [UInt8]) -> Bool {
+    if let lineEnd = bytes.firstIndex(of: UInt8(ascii: "\n")), record(bytes[..<lineEnd]) != nil { return true }
+    let (digits, rest) = (bytes.prefix(digestLength), bytes.dropFirst(digestLength).prefix(2))
+    return bytes.first == 0
+      || digits.allSatisfy(Array("0123456789abcdef".utf8).contains) && " {".utf8.starts(with: rest)
+  }
 
   private static func record(_ line: ArraySlice<UInt8>) -> JSONValue? {
     let text = Array(line.dropFirst(digestLength + 1))

@@ -60,6 +60,9 @@ final class OutputFile: Sendable {
     }
   }
 
+  /// What the system says of the file.
+  var facts: FileFacts? { FileFacts(descriptor) }
+
   /// The bytes of the disk that the file holds already.
   var allocatedByteCount: Int {
     var facts = stat()

@@ -39,6 +39,8 @@ final class PartialDirectory: Sendable {
   private static let planName = "\(bookkeeping)plan.json"
 
   private static let journalSuffix = ".journal"
+  /// Where a replaced output lies for a moment when two directories cannot change places.
+  private static let replacedSuffix = ".replaced"
 
   private static func journalName(_ part: Part) -> String {
     "\(bookkeeping)part-\(part.number)-of-\(part.count)\(journalSuffix)"
@@ -128,7 +130,8 @@ final class PartialDirectory: Sendable {
   /// - Returns: `nil` when another process is completing the output or has done so.
   func completionLock() -> CompletionLock? {
     let path = "\(path)/\(Self.planName)"
-    guard let descriptor = Descriptor(path, flags: O_RDWR), descriptor.lock(), descriptor.isStill(at: path) else {
+    guard let descriptor = Descriptor(path, flags: O_RDWR | O_NOFOLLOW), descriptor.lock(), descriptor.isStill(at: path)
+    else {
       return nil
     }
     return CompletionLock(descriptor)
@@ -157,12 +160,13 @@ final class PartialDirectory: Sendable {
   }
 
   private func exchangeWithOutput() throws(Failure) {
-    try noteReplaced(path)
+    let identity = FileIdentity(output)
+    try noteReplaced(identity, at: path)
     if LinuxCall.exchange(path, output) == 0 { return try synchronizeDirectory(splitPath(output).parent) }
     guard [EINVAL, ENOSYS].contains(errno) else { throw Self.unpublished(output) }
     // For a moment nothing bears the name, but both directories are whole.
-    let replaced = output + ".replaced"
-    try noteReplaced(replaced)
+    let replaced = output + Self.replacedSuffix
+    try noteReplaced(identity, at: replaced)
     try move(output, to: replaced)
     do throws(Failure) {
       try move(path, to: output)
@@ -172,15 +176,45 @@ final class PartialDirectory: Sendable {
     }
   }
 
-  /// Notes where the output that is replaced will be, so that it is found and removed whatever happens in between.
-  private func noteReplaced(_ path: String) throws(Failure) {
-    try journal.append(["replaced": .string(splitPath(path).name)])
+  /// Notes which output is replaced and where it will be, so that it is found and removed whatever happens in between.
+  private func noteReplaced(_ identity: FileIdentity?, at path: String) throws(Failure) {
+    guard let identity else { return }
+    try journal.append(ReplacedOutput(name: splitPath(path).name, identity: identity).record)
     try journal.saveAll {}
   }
 
   private func move(_ source: String, to target: String) throws(Failure) {
     guard rename(source, target) == 0 else { throw Self.unpublished(target) }
     try synchronizeDirectory(splitPath(target).parent)
+  }
+}
+
+/// An output that gave way to another one, as the journal keeps it.
+private struct ReplacedOutput {
+  /// The name it bears since then, beside the new output.
+  let name: String
+  let identity: FileIdentity
+
+  init(name: String, identity: FileIdentity) {
+    self.name = name
+    self.identity = identity
+  }
+
+  /// Reads a record of the journal; `nil` for one about something else.
+  init?(_ record: JSONValue) {
+    guard let entry = record["replaced"], let name = entry["name"]?.string,
+      let device = entry["device"]?.string.flatMap(UInt64.init), let inode = entry["inode"]?.string.flatMap(UInt64.init)
+    else { return nil }
+    self.init(name: name, identity: FileIdentity(device: device, inode: inode))
+  }
+
+  /// The record of the journal.
+  var record: JSONValue {
+    [
+      "replaced": [
+        "name": .string(name), "device": .string(String(identity.device)), "inode": .string(String(identity.inode)),
+      ]
+    ]
   }
 }
 
@@ -196,24 +230,30 @@ final class CompletionLock: Sendable {
 extension PartialDirectory {
   /// Removes what the work on a finished output has left: the output that it replaced, then plan and journals.
   ///
-  /// - Returns: Whether there was anything.
-  @discardableResult
-  static func settle(_ output: String) throws(Failure) -> Bool {
-    guard PathKind(output) == .directory else { return false }
+  /// To be called for an output that is known to be of this run or of an equal one. A journal may still lie, so what it
+  /// says was replaced goes only when it bears a name that a replaced output gets, is the very directory that was noted,
+  /// and holds files alone.
+  static func settle(_ output: String) throws(Failure) {
+    guard PathKind(output) == .directory else { return }
     let names = try fileNames(in: output).filter(isBookkeeping)
-    guard !names.isEmpty else { return false }
-    for name in names where name.hasSuffix(journalSuffix) {
-      let records = JournalContents(reading: try readFile("\(output)/\(name)"), boot: nil).records
-      guard let replaced = records.compactMap({ $0["replaced"]?.string }).last, isPlainFileName(replaced) else {
-        continue
+    guard !names.isEmpty else { return }
+    for name in names where name.hasSuffix(journalSuffix) && PathKind("\(output)/\(name)") == .other {
+      let records = JournalContents(reading: try InputFile("\(output)/\(name)").bytes(), boot: nil).records
+      guard let replaced = records.compactMap(ReplacedOutput.init).last else { continue }
+      for path in [path(for: output), output + replacedSuffix] where splitPath(path).name == replaced.name {
+        guard let facts = FileFacts(path), facts.identity == replaced.identity, try holdsFilesAlone(path) else {
+          continue
+        }
+        // What holds a plan is the work of somebody else by now.
+        if PathKind("\(path)/\(planName)") == .nothing { try removeDirectory(path) }
       }
-      let path = "\(splitPath(output).parent)/\(replaced)"
-      // What holds a plan is the work of somebody else by now.
-      if PathKind(path) == .directory, PathKind("\(path)/\(planName)") == .nothing { try removeDirectory(path) }
     }
     for name in names { unlink("\(output)/\(name)") }
     try synchronizeDirectory(output)
-    return true
+  }
+
+  private static func holdsFilesAlone(_ directory: String) throws(Failure) -> Bool {
+    try !fileNames(in: directory).contains { PathKind("\(directory)/\($0)") == .directory }
   }
 
   private static func isBookkeeping(_ name: String) -> Bool {
@@ -244,9 +284,9 @@ extension PartialDirectory {
 
   /// A mistyped `--overwrite` must not cost anyone a home directory.
   private static func holdsModel(_ directory: String) throws(Failure) -> Bool {
-    let names = try fileNames(in: directory)
     // What has folders in it was not written by a merge alone.
-    guard !names.contains(where: { PathKind("\(directory)/\($0)") == .directory }) else { return false }
+    guard try holdsFilesAlone(directory) else { return false }
+    let names = try fileNames(in: directory)
     return names.isEmpty || names.contains("config.json") && names.contains { $0.hasSuffix(".safetensors") }
   }
 
@@ -273,6 +313,7 @@ extension PartialDirectory {
         .cannotCreate, operation: operation, subject: path, expected: "nothing, or what an earlier run left",
         got: "something else", advice: "Move it away or choose another output; not even --overwrite removes it.")
     }
+    try requireOwnFiles(path)
     var got = "one"
     var advice = "It holds an unfinished output. Go on with --resume, or start afresh with --overwrite."
     if leftover == .resumed || leftover == .resumedOrDiscarded {
@@ -295,6 +336,32 @@ extension PartialDirectory {
     return false
   }
 
+  /// Makes sure that a leftover is the work of this user: what is taken up is written, and what is removed is gone.
+  ///
+  /// The owner to expect is the one that a new file there gets, which on a network file system need not be the user's own.
+  private static func requireOwnFiles(_ path: String) throws(Failure) {
+    let owner = try OutputFile(namelessIn: path).facts?.owner
+    let names = try fileNames(in: path)
+    for name in ["."] + names {
+      // Other parts may remove temporary files meanwhile.
+      guard let facts = FileFacts("\(path)/\(name)") else { continue }
+      let got: String? =
+        if facts.owner != owner {
+          "one of another user"
+        } else if facts.isWritableByAll {
+          "one that anyone may write"
+        } else if name != "." && (facts.kind != .regular || facts.linkCount != 1) {
+          "a link, or a file with another name"
+        } else {
+          nil
+        }
+      guard let got else { continue }
+      throw Failure(
+        .cannotCreate, operation: operation, subject: name == "." ? path : "\(path)/\(name)",
+        expected: "a leftover that this user's runs made", got: got, advice: "Move it away or choose another output.")
+    }
+  }
+
   /// In what a leftover differs from a plan; `nil` when it is of the same output.
   private static func difference(of path: String, from plan: OutputPlan) throws(Failure) -> String? {
     let planPath = "\(path)/\(planName)"
@@ -306,16 +373,15 @@ extension PartialDirectory {
   /// Whether what bears the name of a leftover can be one: a plan with files, the bookkeeping alone when the run was stopped
   /// before its plan, or the model that a finished output has replaced.
   private static func isLeftover(_ path: String) throws(Failure) -> Bool {
-    guard PathKind(path) == .directory else { return false }
+    guard PathKind(path) == .directory, try holdsFilesAlone(path) else { return false }
     let names = try fileNames(in: path)
-    guard !names.contains(where: { PathKind("\(path)/\($0)") == .directory }) else { return false }
     if names.contains(planName) || names.allSatisfy(isBookkeeping) { return true }
     return try holdsModel(path)
   }
 
   /// - Returns: Whether this process created the directory and not another that writes a part of the same output.
   private static func create(_ path: String, isShared: Bool) throws(Failure) -> Bool {
-    if mkdir(path, 0o777) == 0 { return true }
+    if mkdir(path, 0o775) == 0 { return true }
     guard errno == EEXIST else {
       throw systemFailure(.cannotCreate, operation, path, expected: "a parent directory that may be written")
     }
@@ -350,7 +416,9 @@ extension PartialDirectory {
     let names = (try? fileNames(in: path)) ?? []
     for name in names where name.hasSuffix(journalSuffix) {
       let journal = "\(path)/\(name)"
-      if let descriptor = Descriptor(journal, flags: O_RDWR), !descriptor.lock() { return owner(of: journal) }
+      if let descriptor = Descriptor(journal, flags: O_RDWR | O_NOFOLLOW | O_NONBLOCK), !descriptor.lock() {
+        return owner(of: journal)
+      }
     }
     return nil
   }

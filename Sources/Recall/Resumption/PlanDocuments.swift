@@ -125,17 +125,19 @@ extension MergeReport {
     at output: String, overwrite: Bool, difference: (MergeReport) -> String?
   ) throws(Failure) -> MergeReport? {
     let output = absolutePath(output)
-    try CheckpointWriter.settle(output)
-    guard FileManager.default.fileExists(atPath: output), !CheckpointWriter.hasLeftover(output) else { return nil }
+    guard FileManager.default.fileExists(atPath: output) else { return nil }
     let what: String
     do throws(Failure) {
       let report = try MergeReport(path: "\(output)/\(MergeReport.fileName)")
-      guard let difference = difference(report) else { return report }
+      guard let difference = difference(report) else {
+        try CheckpointWriter.settle(output)
+        return CheckpointWriter.hasLeftover(output) ? nil : report
+      }
       what = "one of another recipe: \(difference)"
     } catch {
       what = "something without a sound \(MergeReport.fileName)"
     }
-    guard !overwrite else { return nil }
+    guard !overwrite, !CheckpointWriter.hasLeftover(output) else { return nil }
     throw Failure(
       .cannotCreate, operation: "go on with the output", subject: output,
       expected: "nothing, or the finished output of the same recipe", got: what,
