@@ -51,7 +51,7 @@
     sum = fma(weight##NUMBER, value, sum); \
   }
 #define COUNT_FOR_GROUP(NUMBER) \
-  if (count##NUMBER) LOCAL_ADD(&counts[NUMBER], (int)count##NUMBER);
+  if (count##NUMBER) LOCAL_ADD(&found[NUMBER], (int)count##NUMBER);
 
 // Which NaN a sum of NaNs gives is the device's choice; the output must not depend on it.
 FUNCTION float canonical(float sum) { return sum == sum ? sum : NOT_A_NUMBER; }
@@ -63,11 +63,12 @@ FUNCTION bool mayBeInfinite(uint format, const float *numbers) {
   return !(sum < (format == FLOAT16 ? 65504.0f : 0x1p126f));
 }
 
-// The first `inEights` elements are taken eight at a time: a multiple of 8, or 0 where the memory is not aligned to 16 bytes.
+// Without `isCounted` nothing is counted. The first `inEights` elements are taken eight at a time: a multiple of 8, or 0 where the memory is not aligned to 16 bytes.
 KERNEL weightedSum(
-    MATRIX(void, out), uint outFormat, MATRIX(int, nonFinite), ulong inEights, ulong count EACH_INPUT(PARAMETERS)) {
-  LOCAL int counts[INPUTS + 1];
-  if (ITEM <= INPUTS) counts[ITEM] = 0;
+    MATRIX(void, out), uint outFormat, MATRIX(int, nonFinite), uint isCounted, ulong inEights,
+    ulong count EACH_INPUT(PARAMETERS)) {
+  LOCAL int found[INPUTS + 1];
+  if (ITEM <= INPUTS) found[ITEM] = 0;
   BARRIER();
   EACH_INPUT(COUNTER)
   uint countOfResult = 0;
@@ -93,7 +94,7 @@ KERNEL weightedSum(
     setElement(outMemory, OUT_FORMAT, outStart + index, sum);
   }
   EACH_INPUT(COUNT_FOR_GROUP)
-  if (countOfResult) LOCAL_ADD(&counts[INPUTS], (int)countOfResult);
+  if (countOfResult) LOCAL_ADD(&found[INPUTS], (int)countOfResult);
   BARRIER();
-  if (ITEM <= INPUTS && counts[ITEM]) GLOBAL_ADD(ELEMENTS(nonFinite) + ITEM, counts[ITEM]);
+  if (isCounted && ITEM <= INPUTS && found[ITEM]) GLOBAL_ADD(ELEMENTS(nonFinite) + ITEM, found[ITEM]);
 }

@@ -1,8 +1,7 @@
 /// One device seen as one in-order stream of operations.
 ///
 /// Operations enqueue and return; only `download`, `Transfer.wait` and `synchronize` wait, so a failed launch may surface
-/// there. Callers own
-/// all memory; no operation allocates behind their back beyond scratch that the backend allocates once and keeps. A
+/// there. Callers own all memory; no operation allocates behind their back beyond scratch that the backend allocates once and keeps. A
 /// backend is confined to one thread of control by its `DeviceQueue`.
 ///
 /// Shapes are `[rows, columns]`, row major. Activations, accumulators and representations are `float32`; weights may be
@@ -24,7 +23,8 @@ public protocol ComputeBackend: AnyObject {
   func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer
   /// Reserves host memory that `upload` and `download` move fast; its content is undefined. May be called from any thread.
   func allocateHost(byteCount: Int) throws(DeviceError) -> HostBuffer
-  /// Makes the content of host memory available on the device, leaving the host memory untouched until `synchronize`.
+  /// Makes the content of host memory available on the device; until `synchronize` the host memory has to be left alone, and
+  /// lives on where the caller lets it go.
   ///
   /// A device that computes in host memory hands out the same memory.
   func upload(_ host: HostBuffer) throws(DeviceError) -> DeviceBuffer
@@ -90,6 +90,11 @@ public protocol ComputeBackend: AnyObject {
 
   /// `out[r] = Σ_c (x[r, c] − y[r, c])²`: x, y `float32 [rows, d]`, out `float32 [rows, 1]`; zero exactly for equal rows.
   func pairedSquaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError)
+  /// How far models are apart on each of the samples that they share: `out[i · models + j, s] = |x_i,s − x_j,s|²`, and
+  /// `|x_i,s|²` for i = j. x is `float32 [models · samples, d]`, model by model, out `float32 [models · models, samples]`.
+  ///
+  /// What is not finite in a row of x makes its square NaN or infinite.
+  func squaredDistancesBetweenModels(_ x: Matrix, models: Int, into out: Matrix) throws(DeviceError)
   /// `out[a, b] = |x_a − y_b|²`: x `float32 [m, d]`, y `float32 [n, d]`, out `float32 [m, n]`; zero exactly for equal rows.
   func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError)
   /// `out[a, b] = exp(−|x_a − y_b|² / 2σ²)`: shapes as in `squaredDistances`; `sigma` in the units of x.
@@ -182,10 +187,10 @@ public protocol ComputeBackend: AnyObject {
   /// `out = Σ weights[i] · inputs[i]`, element by element: `acc = w₀x₀`, then `acc = fma(wᵢ, xᵢ, acc)` in the given order in
   /// float32, rounded once to the type of `out` (nearest, ties to even).
   ///
-  /// Inputs (1 to 16) and `out` have the same shape and any floating type each. `nonFinite`, `int32 [1, inputs + 1]`, is
-  /// increased by the number of infinities and NaNs in each input and, last, in the result. Each input is read once, and
-  /// `out` may be one of them.
-  func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix) throws(DeviceError)
+  /// Inputs (1 to 16) and `out` have the same shape and any floating type each. Where it is wanted,
+  /// `nonFinite`, `int32 [1, inputs + 1]`, is increased by the number of infinities and NaNs in each input and, last, in the
+  /// result. Each input is read once, and `out` may be one of them.
+  func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix?) throws(DeviceError)
   /// `out = factor · (x − base)` of the elements that are kept and 0 of the others; a NaN wherever the change is not finite.
   ///
   /// x and base are of any floating type, out is `float32`, all of the same shape. The change is rounded to `float32`, and
@@ -349,6 +354,11 @@ extension ComputeBackend {
     try multiply(a, transposed: weights, bias: bias, precision: precision, adding: false, into: out)
   }
 
+  /// `out = Σ weights[i] · inputs[i]`, without counting what is not finite.
+  public func weightedSum(_ inputs: [Matrix], weights: [Float], into out: Matrix) throws(DeviceError) {
+    try weightedSum(inputs, weights: weights, into: out, nonFinite: nil)
+  }
+
   /// Copies a matrix to the start of host memory and waits until it is there.
   public func download(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) {
     try enqueueDownload(matrix, into: host).wait()
@@ -377,9 +387,7 @@ extension ComputeBackend {
     let host = try allocateHost(byteCount: byteCount)
     values.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: host.address, count: byteCount).copyMemory(from: $0) }
     let rows = columns == 0 ? 0 : values.count / columns
-    let matrix = try Matrix(upload(host), rows: rows, columns: columns, elementType: elementType)
-    try synchronize()
-    return matrix
+    return try Matrix(upload(host), rows: rows, columns: columns, elementType: elementType)
   }
 
   /// Brings a `float32` matrix back, row after row.

@@ -127,6 +127,14 @@ extension ArgumentChecks {
     try check.matrix(out, "out", rows: x.rows, columns: 1)
   }
 
+  /// Checks `ComputeBackend.squaredDistancesBetweenModels`.
+  package static func squaredDistancesBetweenModels(_ x: Matrix, models: Int, into out: Matrix) throws(DeviceError) {
+    let check = ArgumentChecks(operation: "squaredDistancesBetweenModels")
+    try check.require(models > 0, "at least one model", got: "\(models)")
+    try check.matrix(x, "x", rows: models * out.columns, columns: x.columns)
+    try check.matrix(out, "out", rows: models * models, columns: out.columns)
+  }
+
   /// Checks `ComputeBackend.squaredDistances`.
   package static func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError) {
     try ArgumentChecks(operation: "squaredDistances").everyPair(x, y, into: out)
@@ -264,7 +272,7 @@ extension ArgumentChecks {
 
   /// Checks `ComputeBackend.weightedSum`.
   package static func weightedSum(
-    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix?
   ) throws(DeviceError) {
     let check = ArgumentChecks(operation: "weightedSum")
     let most = WeightedSumLimits.mostInputs
@@ -274,7 +282,7 @@ extension ArgumentChecks {
       try check.matrix(input, "input \(index)", rows: out.rows, columns: out.columns, ElementType.floating)
     }
     try check.matrix(out, "out", rows: out.rows, columns: out.columns, ElementType.floating)
-    try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32])
+    if let nonFinite { try check.matrix(nonFinite, "nonFinite", rows: 1, columns: inputs.count + 1, [.int32]) }
   }
 
   /// Checks `ComputeBackend.sparseChange`.

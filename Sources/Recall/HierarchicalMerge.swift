@@ -142,7 +142,7 @@ public struct HierarchicalMerge {
     try walk.run { layer, representations, resident in
       try checkStop()
       let decided =
-        try typical.samples.isEmpty
+        typical.samples.isEmpty
         ? LayerWeights(equal: inputs.experts.count, at: layer)
         : decisions[layer] ?? weigh(layer, representations, inputs: inputs, header: typical.header)
       layers.append(decided)
@@ -171,7 +171,7 @@ public struct HierarchicalMerge {
     var layers: [LayerWeights] = []
     if recipe.weighing.isKnownLayerByLayer {
       try walk.run { layer, representations, _ in
-        layers.append(try weigh(layer, representations, inputs: inputs, header: typical.header))
+        layers.append(weigh(layer, representations, inputs: inputs, header: typical.header))
         progress("extract", layers.count, of: inputs.layerCount, unit: "layers")
         try requireSimilarity(layers, inputs: inputs)
       }
@@ -264,10 +264,9 @@ public struct HierarchicalMerge {
 
     var distances: [(layer: LayerRepresentation, between: InterModelDistances)] = []
     for (number, layer) in reference.layers.enumerated() {
-      let matrices = try extracts.map { extract throws(DeviceError) in
-        try backend.upload(extract.layers[number].values, columns: layer.width)
-      }
-      distances.append((layer, try InterModelDistances(matrices, measure: recipe.weighing.distance, on: backend)))
+      let states = try backend.upload(extracts.flatMap { $0.layers[number].values }, columns: layer.width)
+      let representations = try LayerRepresentations(states, models: extracts.count, on: backend)
+      distances.append((layer, InterModelDistances(representations, measure: recipe.weighing.distance)))
     }
     let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))
     let layers = distances.map { layer, between in
@@ -420,11 +419,11 @@ public struct HierarchicalMerge {
   }
 
   private func weigh(
-    _ layer: Layer, _ representations: [Matrix], inputs: MergeInputs<Model>, header: SelectionHeader
-  ) throws -> LayerWeights {
-    let distances = try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)
-    return recipe.weighing.weigh(
-      layer, distances: distances, width: representations[0].columns, anchor: inputs.anchor?.place,
+    _ layer: Layer, _ representations: LayerRepresentations, inputs: MergeInputs<Model>, header: SelectionHeader
+  ) -> LayerWeights {
+    recipe.weighing.weigh(
+      layer, distances: InterModelDistances(representations, measure: recipe.weighing.distance),
+      width: representations[0].columns, anchor: inputs.anchor?.place,
       anchorMedian: header.anchorMedian[recipe.weighing.distance])
   }
 
@@ -435,8 +434,7 @@ public struct HierarchicalMerge {
     var distances: [(layer: Layer, between: InterModelDistances)] = []
     try walk.run { layer, representations, _ in
       try checkStop()
-      distances.append(
-        (layer, try InterModelDistances(representations, measure: recipe.weighing.distance, on: backend)))
+      distances.append((layer, InterModelDistances(representations, measure: recipe.weighing.distance)))
       progress("extract", distances.count, of: inputs.layerCount, unit: "layers")
     }
     let globalMedian = medianBandwidth(of: distances.flatMap(\.between.all))

@@ -79,6 +79,20 @@ struct CompilationTests {
   }
 }
 
+/// What waits, by the contract: downloads and synchronisation alone.
+@Suite("Uploads do not wait") struct UploadTests {
+  @Test("numbers go to a device without a synchronisation, and their host memory lives on until they are there")
+  func numbers() throws {
+    let device = RecordingDevice()
+    let backend = try KernelBackend(device)
+    _ = try backend.upload([1, 2] as [Float], columns: 2)
+    _ = try backend.upload([1, 2] as [Int32], columns: 1)
+    #expect(device.waits == 0)
+    try backend.synchronize()
+    #expect(device.waits == 1)
+  }
+}
+
 /// NVIDIA's compiler.
 enum NVRTC {
   /// Where its library is; `nil` where it is not to be tested.
@@ -128,6 +142,7 @@ enum CompiledSources {
 /// A device that computes nothing and notes which programs it is asked for, with the limits of NVIDIA's devices.
 private final class RecordingDevice: KernelDevice {
   var sources: Set<ProgramSource> = []
+  var waits = 0
   let description = DeviceDescription(
     backend: "recording", name: "none", kind: .accelerator, memory: 0, nativeTypes: [], details: [])
   let limits = KernelLimits(groupSize: 1024, localMemory: 48 << 10, computeUnits: 132)
@@ -147,7 +162,7 @@ private final class RecordingDevice: KernelDevice {
   func upload(_ host: HostBuffer) throws(DeviceError) -> DeviceBuffer { try allocate(byteCount: host.byteCount) }
   func enqueueDownload(_ matrix: Matrix, into host: HostBuffer) throws(DeviceError) -> Transfer { .arrived }
   func enqueueCopy(_ source: Matrix, into destination: Matrix) throws(DeviceError) {}
-  func synchronize() throws(DeviceError) {}
+  func synchronize() throws(DeviceError) { waits += 1 }
   func time(_ operations: () throws(DeviceError) -> Void) throws(DeviceError) -> DeviceTime {
     try operations()
     return DeviceTime(seconds: 0, clock: .host)

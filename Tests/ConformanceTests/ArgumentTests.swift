@@ -192,6 +192,17 @@ extension ComputeBackend {
     }
   }
 
+  @Test("no models, and rows that do not divide among them", arguments: TestedBackend.all)
+  func distancesBetweenModels(tested: TestedBackend) throws {
+    let backend = try tested.open()
+    let x = try backend.floats(6, 3)
+    for (models, rows, samples) in [(0, 0, 6), (2, 4, 2), (3, 3, 2)] {
+      _ = try refusal {
+        try backend.squaredDistancesBetweenModels(x, models: models, into: backend.floats(rows, samples))
+      }
+    }
+  }
+
   @Test("a sigma that is not positive", arguments: TestedBackend.all)
   func radialBasisKernel(tested: TestedBackend) throws {
     let backend = try tested.open()

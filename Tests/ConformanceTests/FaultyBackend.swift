@@ -118,6 +118,11 @@ final class FaultyBackend: ComputeBackend {
       try processor.pairedSquaredDistances(x, y, into: out)
     }
   }
+  func squaredDistancesBetweenModels(_ x: Matrix, models: Int, into out: Matrix) throws(DeviceError) {
+    try perform("squaredDistancesBetweenModels", into: out) { () throws(DeviceError) in
+      try processor.squaredDistancesBetweenModels(x, models: models, into: out)
+    }
+  }
   func squaredDistances(_ x: Matrix, _ y: Matrix, into out: Matrix) throws(DeviceError) {
     try perform("squaredDistances", into: out) { () throws(DeviceError) in
       try processor.squaredDistances(x, y, into: out)
@@ -198,7 +203,7 @@ final class FaultyBackend: ComputeBackend {
     }
   }
   func weightedSum(
-    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix?
   ) throws(DeviceError) {
     try perform("weightedSum", into: out) { () throws(DeviceError) in
       try processor.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)

@@ -24,12 +24,14 @@ import Testing
       var distances: [InterModelDistances] = []
       var own: [Double] = []
       for layer in 0..<layers {
-        let matrices = try (0..<models).map { model in
+        let values = (0..<models).flatMap { model in
           let start = (model * layers + layer) * samples * width
-          return try backend.upload(Array(states.values[start..<start + samples * width]), columns: width)
+          return states.values[start..<start + samples * width]
         }
-        distances.append(try InterModelDistances(matrices, measure: measure, on: backend))
-        own += try distancesBetweenSamples(of: matrices[anchor], measure: measure, on: backend)
+        let representations = try LayerRepresentations(
+          backend.upload(values, columns: width), models: models, on: backend)
+        distances.append(InterModelDistances(representations, measure: measure))
+        own += try distancesBetweenSamples(of: representations[anchor], measure: measure, on: backend)
         let golden = try #require(expected["distance"]?[measure.rawValue]?.array?[layer])
         for i in 0..<models {
           for j in 0..<models {

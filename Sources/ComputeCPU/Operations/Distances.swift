@@ -17,6 +17,30 @@ extension CPUBackend {
     }
   }
 
+  /// The squared distances between models sample by sample, and their squared norms, accumulated in double precision.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  public func squaredDistancesBetweenModels(_ x: Matrix, models: Int, into out: Matrix) throws(DeviceError) {
+    try ArgumentChecks.squaredDistancesBetweenModels(x, models: models, into: out)
+
+    let (width, samples) = (x.columns, out.columns)
+    let (rows, output) = (x.floats, out.floats)
+    let origin = try widenedWeights.floats(width)
+    origin.update(repeating: 0, count: width)
+    workers.forEach(samples, grain: Workers.grain(rowLength: models * models * width)) { _, piece in
+      for sample in piece {
+        for i in 0..<models {
+          for j in i..<models {
+            let other = i == j ? origin : rows + (j * samples + sample) * width
+            let distance = Float(loops.squaredDistance(rows + (i * samples + sample) * width, other, width))
+            output[(i * models + j) * samples + sample] = distance
+            output[(j * models + i) * samples + sample] = distance
+          }
+        }
+      }
+    }
+  }
+
   /// `out[a, b] = |x_a − y_b|²`, accumulated in double precision.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.

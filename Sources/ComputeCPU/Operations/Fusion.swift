@@ -5,14 +5,15 @@ extension CPUBackend {
   /// The elements that one piece of a sum takes.
   private static let sumGrain = 1 << 16
 
-  /// `out = Σ weights[i] · inputs[i]` in float32, rounded once; the non-finite numbers of inputs and result are counted.
+  /// `out = Σ weights[i] · inputs[i]` in float32, rounded once; the non-finite numbers of inputs and result are counted
+  /// where that is wanted.
   ///
   /// A `float64` input is rounded to `float32` first, and counts as infinite when that makes it so. A result that is not a
   /// number is the canonical quiet NaN. One pass: each input is read once, the output written once.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit and other than 1 to 16 inputs.
   public func weightedSum(
-    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix?
   ) throws(DeviceError) {
     try ArgumentChecks.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)
 
@@ -39,7 +40,7 @@ extension CPUBackend {
         }
       }
     }
-    nonFinite.add(counts)
+    nonFinite?.add(counts)
   }
 
   /// Converts element by element, rounded once to nearest, ties to even; equal types are copied bit by bit.

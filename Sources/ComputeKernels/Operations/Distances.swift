@@ -11,6 +11,16 @@ extension KernelBackend {
       [.matrix(x), .matrix(y), .matrix(out), .count(x.columns)])
   }
 
+  /// The squared distances between models sample by sample, and their squared norms: a group for each of them.
+  ///
+  /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.
+  package func squaredDistancesBetweenModels(_ x: Matrix, models: Int, into out: Matrix) throws(DeviceError) {
+    try ArgumentChecks.squaredDistancesBetweenModels(x, models: models, into: out)
+    try launch(
+      "squaredDistancesBetweenModels", of: "paired-distances", operation: "squaredDistancesBetweenModels",
+      groups: out.count, [.matrix(x), .matrix(out), .count(models), .count(out.columns), .count(x.columns)])
+  }
+
   /// `out[a, b] = |x_a − y_b|²`, from differences.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit.

@@ -6,22 +6,23 @@ extension KernelBackend {
   /// The alignment of memory in bytes that this needs.
   private static var alignment: Int { 16 }
 
-  /// `out = Σ weights[i] · inputs[i]` in float32, rounded once; the non-finite numbers of inputs and result are counted.
+  /// `out = Σ weights[i] · inputs[i]` in float32, rounded once; the non-finite numbers of inputs and result are counted
+  /// where that is wanted.
   ///
   /// A `float64` input is rounded to `float32` first, and counts as infinite when that makes it so. A result that is not a
   /// number is the canonical quiet NaN. One pass: each input is read once, the output written once.
   ///
   /// - Throws: `DeviceError.Code.invalidArgument` for shapes and types that do not fit and other than 1 to 16 inputs.
   package func weightedSum(
-    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix
+    _ inputs: [Matrix], weights: [Float], into out: Matrix, nonFinite: Matrix?
   ) throws(DeviceError) {
     try ArgumentChecks.weightedSum(inputs, weights: weights, into: out, nonFinite: nonFinite)
     let types = Set((inputs + [out]).map(\.elementType))
     let mixed = 4
     let format = types.count == 1 ? out.elementType.kernelFormat : mixed
     var arguments: [KernelArgument] = [
-      .matrix(out), .format(of: out), .matrix(nonFinite), .count(inEights(out.count, of: inputs + [out])),
-      .count(out.count),
+      .matrix(out), .format(of: out), .matrix(nonFinite ?? out), .flag(nonFinite != nil),
+      .count(inEights(out.count, of: inputs + [out])), .count(out.count),
     ]
     for (input, weight) in zip(inputs, weights) {
       arguments += [.matrix(input), .format(of: input), .float(weight)]

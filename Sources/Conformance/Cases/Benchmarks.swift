@@ -124,6 +124,7 @@ extension OperationCase {
       add(rows: tokens, width: width),
       pool(.mean, lengths: texts, width: width),
       pairedSquaredDistances(rows: scale.points, width: width),
+      squaredDistancesBetweenModels(models: 5, samples: 20, width: scale.width),
       assignClusters(points: scale.points, clusters: 20, width: width),
       updateCentroids(points: scale.points, clusters: 20, width: width),
       weightedSum(

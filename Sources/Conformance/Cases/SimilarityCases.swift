@@ -9,6 +9,9 @@ extension OperationCase {
         radialBasisKernel(rows: rows, others: others, width: width), kernelOfEqualRows(rows: rows, width: width),
       ]
     }
+      + [(1, 5, 64), (2, 1, 1), (3, 7, 1021), (4, 0, 8), (5, 20, 256)].map {
+        squaredDistancesBetweenModels(models: $0, samples: $1, width: $2)
+      }
       + [1, 0.1, 1e-3].flatMap { share in
         [(40, 67), (80, 1021)].map { kernelOfNearRows(rows: $0, width: $1, share: share) }
       }
@@ -37,6 +40,26 @@ extension OperationCase {
       let (left, right, out) = (try bench.input(x), try bench.input(x), try bench.output(rows, 1))
       try bench.perform { () throws(DeviceError) in try bench.backend.pairedSquaredDistances(left, right, into: out) }
       try bench.expect(out, Expectation([Double](repeating: 0, count: rows)))
+    }
+  }
+
+  /// The last model has the first one's rows, so that a distance is 0; of three models or more the second has a NaN.
+  static func squaredDistancesBetweenModels(models: Int, samples: Int, width: Int) -> OperationCase {
+    OperationCase(
+      "squaredDistancesBetweenModels", "[\(models) · \(samples), \(width)]", tolerance: distanceTolerance,
+      flops: 3 * models * (models + 1) / 2 * samples * width, bytes: 4 * models * samples * (width + models)
+    ) { bench throws(DeviceError) in
+      let numbers = bench.numbers.matrix(models * samples, width)
+      let count = samples * width
+      let states = numbers.mapped { index, value in
+        if models > 2, index == 2 * count - 1 { return .nan }
+        return index >= (models - 1) * count ? numbers.values[index % count % numbers.values.count] : value
+      }
+      let (x, out) = (try bench.input(states), try bench.output(models * models, samples))
+      try bench.perform { () throws(DeviceError) in
+        try bench.backend.squaredDistancesBetweenModels(x, models: models, into: out)
+      }
+      try bench.expect(out, Reference.squaredDistancesBetweenModels(states, models: models))
     }
   }
 

@@ -6,6 +6,19 @@ extension Reference {
     Expectation((0..<x.rows).map { squaredDistance(x.row($0), y.row($0)) })
   }
 
+  static func squaredDistancesBetweenModels(_ x: HostMatrix, models: Int) -> Expectation {
+    let samples = x.rows / models
+    let origin = ArraySlice([Double](repeating: 0, count: x.columns))
+    return Expectation(
+      (0..<models * models).flatMap { pair in
+        (0..<samples).map { sample in
+          let (i, j) = (pair / models, pair % models)
+          return squaredDistance(
+            x.row(i * samples + sample), i == j ? origin : x.row(j * samples + sample))
+        }
+      })
+  }
+
   static func squaredDistances(_ x: HostMatrix, _ y: HostMatrix) -> Expectation {
     Expectation((0..<x.rows).flatMap { row in (0..<y.rows).map { squaredDistance(x.row(row), y.row($0)) } })
   }

@@ -25,16 +25,11 @@ final class AdaptedTensors {
   private let adapter: LowRankAdapter
   private let backend: any ComputeBackend
   private var product: Product?
-  /// What the sum counts; non-finite results are found where they are used.
-  private let counts: Matrix
 
   /// Prepares the tensors of one adapter.
-  ///
-  /// - Throws: `DeviceError` when the device has no memory.
-  init(_ adapter: LowRankAdapter, on backend: any ComputeBackend) throws(DeviceError) {
+  init(_ adapter: LowRankAdapter, on backend: any ComputeBackend) {
     self.adapter = adapter
     self.backend = backend
-    counts = try backend.upload([0, 0, 0] as [Int32], columns: 3)
   }
 
   /// The most bytes that forming takes beside the tensors themselves; none for a model without an adapter.
@@ -69,7 +64,7 @@ final class AdaptedTensors {
       let inBlock = position - block * perBlock..<end - block * perBlock
       try backend.weightedSum(
         [stored.elements(range), product.block.elements(inBlock)], weights: [1, product.scale],
-        into: out.elements(range), nonFinite: counts)
+        into: out.elements(range))
       position = end
     }
     self.product = product

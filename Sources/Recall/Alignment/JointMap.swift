@@ -49,6 +49,6 @@ struct JointMap {
     let terms = used.isEmpty ? [0] : used
     try backend.weightedSum(
       terms.map { source throws(DeviceError) in try sources[source].rows(rows) }, weights: terms.map { weights[$0] },
-      into: out, nonFinite: backend.allocate(rows: 1, columns: terms.count + 1, .int32))
+      into: out)
   }
 }

@@ -64,7 +64,7 @@ final class LayerAlignment {
     lostTokens = [Double](repeating: 0, count: groups.count)
     configuration = inputs.reference.model.configuration
     workspace = AlignmentWorkspace(on: backend)
-    arithmetic = try FitArithmetic(workspace, on: backend)
+    arithmetic = FitArithmetic(workspace, on: backend)
     let fold: Int? = if case .rehearsal(let fold, _) = purpose { fold } else { nil }
     states = try AlignedStates(
       groups, fold: fold, models: inputs.experts.map(\.model), reference: inputs.reference.model,
@@ -287,9 +287,7 @@ final class LayerAlignment {
   private func fused(_ sources: [Matrix], _ coefficients: [Float], _ type: ElementType) throws -> Matrix {
     let out = try backend.allocate(rows: sources[0].rows, columns: sources[0].columns, type)
     let used = coefficients.indices.filter { coefficients[$0] != 0 || $0 < inputs.experts.count }
-    try backend.weightedSum(
-      used.map { sources[$0] }, weights: used.map { coefficients[$0] }, into: out,
-      nonFinite: backend.upload([Int32](repeating: 0, count: used.count + 1), columns: used.count + 1))
+    try backend.weightedSum(used.map { sources[$0] }, weights: used.map { coefficients[$0] }, into: out)
     return try out.asWeights(on: backend)
   }
 

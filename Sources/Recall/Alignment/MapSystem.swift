@@ -62,10 +62,10 @@ final class MapSystem {
     let gram = try self.gram()
     try backend.multiply(inputs.transposed, inputs.block, scale: weight, keeping: share, into: gram.block)
     let deviation = try workspace.matrix(.deviation, rows: inputs.rows, columns: width)
-    try backend.weightedSum([ownInputs, inputs], weights: [1, -1], into: deviation, nonFinite: counts(3))
+    try backend.weightedSum([ownInputs, inputs], weights: [1, -1], into: deviation)
     let lag = try given.streams.map { streams throws(DeviceError) in
       let lag = try workspace.matrix(.lag, rows: inputs.rows, columns: streams.own.columns)
-      try backend.weightedSum([streams.own, streams.merged], weights: [1, -1], into: lag, nonFinite: counts(3))
+      try backend.weightedSum([streams.own, streams.merged], weights: [1, -1], into: lag)
       return lag
     }
     for (number, map) in maps.enumerated() {
@@ -102,10 +102,10 @@ final class MapSystem {
     let form = try workspace.matrix(.factor, rows: width, columns: width)
     let gram = try self.gram()
     let diagonal = try diagonal(of: form)
-    try backend.weightedSum([diagonal], weights: [share], into: diagonal, nonFinite: counts(2))
+    try backend.weightedSum([diagonal], weights: [share], into: diagonal)
     try backend.add(diagonal, toDiagonalOf: form)
     let (terms, weights) = hasSamples ? ([gram, form], [1, weight]) : ([form], [weight])
-    try backend.weightedSum(terms, weights: weights, into: gram, nonFinite: counts(terms.count + 1))
+    try backend.weightedSum(terms, weights: weights, into: gram)
     for (number, map) in maps.enumerated() {
       try add(form, of: expert, factor: weight, keeping: hasSamples ? 1 : 0, to: right(number), of: map)
     }
@@ -137,8 +137,8 @@ final class MapSystem {
       let mean = try meanDiagonal(of: gram)
       share = mean > 0 ? rule.share / mean : 0
       // The next map needs the sum as it is.
-      try backend.weightedSum([gram], weights: [Float(share)], into: system, nonFinite: counts(2))
-      try backend.weightedSum([right], weights: [Float(share)], into: right, nonFinite: counts(2))
+      try backend.weightedSum([gram], weights: [Float(share)], into: system)
+      try backend.weightedSum([right], weights: [Float(share)], into: right)
     }
     let total = changes.reduce(0) { $0 + $1.weight * $1.squaredNorm } / Double(width)
     var isFirst = !hasSamples
@@ -146,7 +146,7 @@ final class MapSystem {
       let factor = Float((1 - rule.share) / total * change.weight)
       let form = try quadraticForm(of: map, change.expert)
       let (terms, weights) = isFirst ? ([form], [factor]) : ([system, form], [1, factor])
-      try backend.weightedSum(terms, weights: weights, into: system, nonFinite: counts(terms.count + 1))
+      try backend.weightedSum(terms, weights: weights, into: system)
       try add(form, of: change.expert, factor: factor, keeping: isFirst ? 0 : 1, to: right, of: map)
       isFirst = false
     }
@@ -165,7 +165,7 @@ final class MapSystem {
   /// Some rows of a map as it was solved for, `float32 [rows, in]`.
   func form(_ number: Int, rows: Range<Int>, into out: Matrix) throws(DeviceError) {
     try maps[number].form(maps[number].fusion, rows: rows, into: out, on: backend)
-    try backend.weightedSum([out, missing(number, rows: rows)], weights: [1, 1], into: out, nonFinite: counts(3))
+    try backend.weightedSum([out, missing(number, rows: rows)], weights: [1, 1], into: out)
   }
 
   /// XᵀX of the samples.
@@ -182,7 +182,7 @@ final class MapSystem {
     let map = maps[number]
     let missing = solutions[number] == nil ? [] : [try right(number)]
     let terms = map.sources + missing
-    let nonFinite = try counts(terms.count + 1)
+    let nonFinite = try backend.upload([Int32](repeating: 0, count: terms.count + 1), columns: terms.count + 1)
     try backend.weightedSum(terms, weights: map.fusion + missing.map { _ in 1 }, into: out, nonFinite: nonFinite)
     let found = try backend.downloadIntegers(nonFinite).map(Int.init)
     return Array(found.prefix(map.sources.count)) + found.suffix(1)
@@ -190,10 +190,6 @@ final class MapSystem {
 
   private func right(_ number: Int) throws(DeviceError) -> Matrix {
     try workspace.matrix(.right(number), rows: maps[number].outputs, columns: width)
-  }
-
-  private func counts(_ count: Int) throws(DeviceError) -> Matrix {
-    try backend.upload([Int32](repeating: 0, count: count), columns: count)
   }
 
   // MARK: Changes of weights

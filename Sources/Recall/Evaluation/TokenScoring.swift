@@ -104,7 +104,7 @@ public struct TokenScoring {
     }
     defer { ahead.cancel() }
 
-    let tensors = try DeviceTensors(model.directory, on: backend)
+    let tensors = DeviceTensors(model.directory, on: backend)
     for _ in pieces {
       let filled = try ahead.next()
       let elements = filled.unit.lowerBound * width..<filled.unit.upperBound * width

@@ -42,7 +42,7 @@ final class LaneInputs {
   ///
   /// - Throws: `DeviceError` when the device has no memory.
   init(_ models: [ModelDirectory], buffers: SlotBuffers, on backend: any ComputeBackend) throws(DeviceError) {
-    tensors = try models.map { model throws(DeviceError) in try DeviceTensors(model, on: backend) }
+    tensors = models.map { DeviceTensors($0, on: backend) }
     self.buffers = buffers
     self.backend = backend
   }

@@ -11,12 +11,10 @@ final class DeviceTensors {
   private let backend: any ComputeBackend
 
   /// Prepares the tensors of a model.
-  ///
-  /// - Throws: `DeviceError` when the device has no memory.
-  init(_ model: ModelDirectory, on backend: any ComputeBackend) throws(DeviceError) {
+  init(_ model: ModelDirectory, on backend: any ComputeBackend) {
     self.model = model
     self.backend = backend
-    adapted = try model.adapter.map { adapter throws(DeviceError) in try AdaptedTensors(adapter, on: backend) }
+    adapted = model.adapter.map { AdaptedTensors($0, on: backend) }
   }
 
   /// The elements of a tensor as the model has them.

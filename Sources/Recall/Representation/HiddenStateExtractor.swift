@@ -14,59 +14,65 @@ public final class HiddenStateExtractor {
   private let forward: DecoderForwardPass
   /// The residual stream; after `finish` the final norm's output.
   let states: Matrix
-  /// Reused from layer to layer: `float32 [samples, d]`.
+  /// Takes the representation of every layer: `float32 [samples, d]`.
   private let representation: Matrix
 
   /// Prepares a model's residual stream.
   ///
+  /// - Parameters:
+  ///   - model: The model.
+  ///   - samples: The texts that it runs.
+  ///   - pooling: How states become vectors.
+  ///   - representation: Takes the representation of every layer, `float32 [samples, d]`.
+  ///   - workspace: What the forward pass writes between its steps.
+  ///   - precision: How exactly the products take activations.
+  ///   - backend: The device.
   /// - Throws: `DeviceError` when the device has no memory for it.
   public init(
-    _ model: Model, samples: SampleBatches, pooling: Pooling, workspace: ForwardWorkspace,
+    _ model: Model, samples: SampleBatches, pooling: Pooling, into representation: Matrix, workspace: ForwardWorkspace,
     precision: ProductPrecision = .fast, on backend: any ComputeBackend
   ) throws(DeviceError) {
     self.model = model
     self.samples = samples
     self.pooling = pooling
+    self.representation = representation
     self.workspace = workspace
     self.backend = backend
     forward = DecoderForwardPass(model.configuration, precision: precision, on: backend)
-    let width = model.configuration.hiddenSize
-    states = try backend.allocate(rows: samples.tokenIdentifiers.count, columns: width)
-    representation = try backend.allocate(rows: samples.sampleCount, columns: width)
+    states = try backend.allocate(rows: samples.tokenIdentifiers.count, columns: model.configuration.hiddenSize)
   }
 
-  /// Looks the tokens up and gives the representation of the embedding layer.
+  /// Looks the tokens up and pools the representation of the embedding layer.
   ///
   /// Only the rows of tokens that occur are read, so that a large vocabulary costs no memory.
-  public func embed() throws -> Matrix {
+  public func embed() throws {
     let used = Set(samples.tokenIdentifiers).sorted()
     let rows = try model.embeddingRows(of: used, on: backend)
     try forward.embed(samples.tokens(amongRows: used, on: backend), table: rows, into: states)
     try backend.synchronize()
-    return try pooled(states)
+    try pool()
   }
 
-  /// Runs the tokens through a block and gives its representation.
-  package func advance(through tensors: LayerTensors, block: Int) throws(DeviceError) -> Matrix {
+  /// Runs the tokens through a block and pools its representation.
+  package func advance(through tensors: LayerTensors, block: Int) throws(DeviceError) {
     for batch in samples.batches {
       try forward.advance(
         states.rows(batch.tokens), sequences: batch.sequences, through: tensors, block: block, workspace: workspace)
     }
-    return try pooled(states)
+    try pool()
   }
 
-  /// Norms the last block's output and gives the representation of the head.
-  package func finish(_ tensors: LayerTensors) throws(DeviceError) -> Matrix {
+  /// Norms the last block's output and pools the representation of the head.
+  package func finish(_ tensors: LayerTensors) throws(DeviceError) {
     try forward.normalise(states, tensors: tensors, into: states)
-    return try pooled(states)
+    try pool()
   }
 
-  private func pooled(_ states: Matrix) throws(DeviceError) -> Matrix {
+  private func pool() throws(DeviceError) {
     for batch in samples.batches {
       try backend.pool(
         states.rows(batch.tokens), sequences: batch.sequences, pooling: pooling,
         into: representation.rows(batch.samples))
     }
-    return representation
   }
 }

@@ -72,27 +72,32 @@ public struct LayerWalk {
 
   /// Visits every layer, shallow to deep.
   ///
-  /// - Parameter visit: Gets the layer, the representation of every model there (`float32 [samples, d]`, valid during the
-  ///   visit), and the tensors of that layer that are on the device, one dictionary per model that is read.
+  /// - Parameter visit: Gets the layer, the representations of all models there (valid during the visit), and the tensors of
+  ///   that layer that are on the device, one dictionary per model that is read.
   /// - Returns: The final norm's output for every token of every model, `float32 [tokens, d]`.
   /// - Throws: `Failure` or `DeviceError`, also those of the visit.
   @discardableResult
-  public func run(_ visit: (Layer, [Matrix], [ResidentTensors]) throws -> Void) throws -> [Matrix] {
+  public func run(
+    _ visit: (Layer, LayerRepresentations, [ResidentTensors]) throws -> Void
+  ) throws -> [Matrix] {
     guard let configuration = models.first?.configuration else { return [] }
     let workspace = try ForwardWorkspace(
       configuration, tokens: samples.largestBatch, longestText: samples.longestText, on: backend)
-    let extractors = try models.map { model throws(DeviceError) in
+    let count = samples.sampleCount
+    let pooled = try backend.allocate(rows: models.count * count, columns: configuration.hiddenSize)
+    let extractors = try models.enumerated().map { number, model throws(DeviceError) in
       try HiddenStateExtractor(
-        model, samples: samples, pooling: pooling, workspace: workspace, precision: precision, on: backend)
+        model, samples: samples, pooling: pooling, into: pooled.rows(number * count..<(number + 1) * count),
+        workspace: workspace, precision: precision, on: backend)
     }
-    let sources = try read.map { read throws(DeviceError) in try DeviceTensors(read.model.directory, on: backend) }
+    let sources = read.map { DeviceTensors($0.model.directory, on: backend) }
     let nothing = [ResidentTensors](repeating: [:], count: read.count)
 
     let steps = steps
     let ahead = try readAhead(steps)
     defer { ahead.cancel() }
-    try visit(.embedding, finite(extractors.map { try $0.embed() }, at: .embedding, tensors: nothing), nothing)
-    var representations: [Matrix] = []
+    for extractor in extractors { try extractor.embed() }
+    try visit(.embedding, finite(pooled, at: .embedding, tensors: nothing), nothing)
     var uploaded: [Uploaded] = []
     for (number, step) in steps.enumerated() {
       if uploaded.count == step.model {
@@ -101,18 +106,17 @@ public struct LayerWalk {
       if step.model < models.count {
         let norms = models[step.model].configuration.blocks[step.block].norms
         let tensors = try LayerTensors(uploaded[step.model].tensors, norms: norms, on: backend)
-        representations.append(try extractors[step.model].advance(through: tensors, block: step.block))
+        try extractors[step.model].advance(through: tensors, block: step.block)
       }
       // The visit waits for the device; what it needs next travels meanwhile, if it has been read.
       if number + 1 < steps.count, let next = try ahead.nextIfReady() { uploaded.append(try upload(next, sources)) }
       guard step.model == read.count - 1 else { continue }
       let visited = uploaded.prefix(read.count)
       let resident = visited.map(\.tensors)
-      try visit(.block(step.block), finite(representations, at: .block(step.block), tensors: resident), resident)
+      try visit(.block(step.block), finite(pooled, at: .block(step.block), tensors: resident), resident)
       try backend.synchronize()
       for block in visited { ahead.giveBack(block.buffer) }
       uploaded.removeFirst(read.count)
-      representations = []
     }
     let norms = try read.indices.map { index in
       let (model, digester) = (read[index].model, read[index].digester)
@@ -122,11 +126,11 @@ public struct LayerWalk {
       }
       return tensors
     }
-    representations = try extractors.indices.map { index in
+    for index in extractors.indices {
       let norm = models[index].configuration.stem.finalNorm
-      return try extractors[index].finish(LayerTensors(norms[index], norms: [norm], on: backend))
+      try extractors[index].finish(LayerTensors(norms[index], norms: [norm], on: backend))
     }
-    try visit(.head, finite(representations, at: .head, tensors: norms), norms)
+    try visit(.head, finite(pooled, at: .head, tensors: norms), norms)
     return extractors.map(\.states)
   }
 
@@ -135,7 +139,7 @@ public struct LayerWalk {
   /// - Returns: The bytes.
   /// - Throws: `Failure` or `DeviceError`.
   func feed() throws -> Int {
-    let sources = try read.map { read throws(DeviceError) in try DeviceTensors(read.model.directory, on: backend) }
+    let sources = read.map { DeviceTensors($0.model.directory, on: backend) }
     var bytes = 0
     let steps = steps
     let ahead = try readAhead(steps)
@@ -231,13 +235,14 @@ public struct LayerWalk {
 
   // MARK: Finiteness
 
-  /// Hands the representations through when all their numbers are finite, and else says where the others come from.
+  /// Compares the representations when all their numbers are finite, and else says where the others come from.
+  ///
+  /// They lie model by model in one matrix. This waits for the device, once.
   private func finite(
-    _ representations: @autoclosure () throws -> [Matrix], at layer: Layer, tensors: [ResidentTensors]
-  ) throws -> [Matrix] {
-    let representations = try representations()
-    for (index, representation) in representations.enumerated()
-    where try backend.download(representation).contains(where: { !$0.isFinite }) {
+    _ pooled: Matrix, at layer: Layer, tensors: [ResidentTensors]
+  ) throws -> LayerRepresentations {
+    let representations = try LayerRepresentations(pooled, models: models.count, on: backend)
+    for index in models.indices where !representations.isFinite(index) {
       let culprit = try tensors[index].sorted { $0.key < $1.key }.first { try hasNonFinite($0.value) }
       throw Failure(
         .badData, operation: "run the model",
@@ -250,7 +255,7 @@ public struct LayerWalk {
 
   private func hasNonFinite(_ tensor: Matrix) throws(DeviceError) -> Bool {
     let scratch = try backend.allocate(rows: tensor.rows, columns: tensor.columns)
-    let counts = try backend.upload([Int32](repeating: 0, count: 2), columns: 2)
+    let counts = try backend.upload([0, 0] as [Int32], columns: 2)
     try backend.weightedSum([tensor], weights: [1], into: scratch, nonFinite: counts)
     return try backend.downloadIntegers(counts)[0] > 0
   }

@@ -18,32 +18,20 @@ public struct InterModelDistances: Sendable {
   public let unrelated: [Double]
   private let values: [Double]
 
-  /// Compares every unordered pair of models sample by sample.
-  ///
-  /// - Parameters:
-  ///   - representations: One `float32 [samples, d]` per model.
-  ///   - measure: What is divided by what.
-  ///   - backend: The device that holds the representations.
-  /// - Throws: `DeviceError`. Cost: K(K − 1)/2 passes over two representations.
-  public init(
-    _ representations: [Matrix], measure: DistanceMeasure, on backend: any ComputeBackend
-  ) throws(DeviceError) {
-    models = representations.count
-    samples = representations.first?.rows ?? 0
-    let norms = try representations.map { representation throws(DeviceError) in
-      try squaredNorms(of: representation, on: backend)
-    }
-    let distances = try backend.allocate(rows: samples, columns: 1)
+  /// Measures every unordered pair of models sample by sample.
+  public init(_ representations: LayerRepresentations, measure: DistanceMeasure) {
+    models = representations.matrices.count
+    samples = representations.samples
     var values = [Double](repeating: 0, count: models * models * samples)
     var unrelated: [Double] = []
     for i in 0..<models {
       for j in i + 1..<max(models, i + 1) {
-        try backend.pairedSquaredDistances(representations[i], representations[j], into: distances)
-        for (sample, squared) in try backend.download(distances).enumerated() {
-          let distance = measured(Double(squared), norms[i][sample], norms[j][sample], measure)
+        let norms = zip(representations.squares(i, i), representations.squares(j, j))
+        for (sample, (squared, norms)) in zip(representations.squares(i, j), norms).enumerated() {
+          let (x, y) = (Double(norms.0), Double(norms.1))
+          let distance = measured(Double(squared), x, y, measure)
           values[(i * models + j) * samples + sample] = distance
           values[(j * models + i) * samples + sample] = distance
-          let (x, y) = (norms[i][sample], norms[j][sample])
           unrelated.append(measured(x + y, x, y, measure))
         }
       }
@@ -76,7 +64,7 @@ public func distancesBetweenSamples(
   of representation: Matrix, measure: DistanceMeasure, on backend: any ComputeBackend
 ) throws(DeviceError) -> [Double] {
   let samples = representation.rows
-  let norms = try squaredNorms(of: representation, on: backend)
+  let norms = try LayerRepresentations(representation, models: 1, on: backend).squares(0, 0).map(Double.init)
   let squares = try backend.allocate(rows: samples, columns: samples)
   try backend.squaredDistances(representation, representation, into: squares)
   let values = try backend.download(squares)
@@ -85,14 +73,6 @@ public func distancesBetweenSamples(
       measured(Double(values[a * samples + b]), norms[a], norms[b], measure)
     }
   }
-}
-
-/// `|x|²` of each row, as the distance from the origin.
-private func squaredNorms(of representation: Matrix, on backend: any ComputeBackend) throws(DeviceError) -> [Double] {
-  let origin = try backend.upload([Float](repeating: 0, count: representation.count), columns: representation.columns)
-  let norms = try backend.allocate(rows: representation.rows, columns: 1)
-  try backend.pairedSquaredDistances(representation, origin, into: norms)
-  return try backend.download(norms).map(Double.init)
 }
 
 private func measured(

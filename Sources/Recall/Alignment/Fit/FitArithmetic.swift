@@ -3,14 +3,12 @@ import Compute
 /// Matrices as vectors: scratch, sums and scalar products on a device, the last added up in double precision on the host.
 struct FitArithmetic {
   private let workspace: AlignmentWorkspace
-  private let counts: Matrix
   let backend: any ComputeBackend
 
   /// Prepares the arithmetic.
-  init(_ workspace: AlignmentWorkspace, on backend: any ComputeBackend) throws(DeviceError) {
+  init(_ workspace: AlignmentWorkspace, on backend: any ComputeBackend) {
     self.workspace = workspace
     self.backend = backend
-    counts = try backend.allocate(rows: 1, columns: WeightedSumLimits.mostInputs + 1, .int32)
   }
 
   /// Scratch with any content, until the same purpose is asked for again.
@@ -20,9 +18,7 @@ struct FitArithmetic {
 
   /// `out = Σ weights[i] · terms[i]`; out may be one of them.
   func combine(_ terms: [Matrix], _ weights: [Double], into out: Matrix) throws(DeviceError) {
-    let counts = try self.counts.reshaped(rows: self.counts.columns, columns: 1).rows(0..<terms.count + 1)
-    try backend.weightedSum(
-      terms, weights: weights.map(Float.init), into: out, nonFinite: counts.reshaped(rows: 1, columns: counts.rows))
+    try backend.weightedSum(terms, weights: weights.map(Float.init), into: out)
   }
 
   /// ⟨x, y⟩.
