@@ -85,6 +85,9 @@ NORM_BEFORE = {"self_attn.o_proj": "input_layernorm", "mlp.down_proj": "post_att
 # with, how far the probes are trusted and what distance costs, and a loss that is as good as none.
 FIRST_FLOOR, PROBE, TRUST, CAUTION, NEGLIGIBLE = 0.1, 1.6, 2.5, 0.2, 0.01
 
+# How often a merge is made again with inputs that are off by as much as float32 rounds.
+PERTURBATIONS = 8
+
 # Maps whose outputs meet, fitted together after they are solved for: what a change as large as the outputs costs, the hidden
 # units at a time, and of the descent how many steps are remembered, what it takes for a step, and when it is over.
 PAIRS = {"self_attn.q_proj": "self_attn.k_proj", "mlp.gate_proj": "mlp.up_proj"}
@@ -101,9 +104,22 @@ def write_all(fixtures: Path) -> None:
     write_wide(fixtures / "siblings/base", root / "wide-base")
     write_expert(root / "wide-base", root / "wide-expert")
     write_json(root / "cases.json", CASES)
+    spread = {}
     for name, case in CASES.items():
         merged = merge(fixtures, case)
         save_file({key: tensor.float().contiguous() for key, tensor in merged.items()}, root / f"{name}.safetensors")
+        spread[name] = spread_of(fixtures, case, merged)
+    write_json(root / "spread.json", spread)
+
+
+def spread_of(fixtures: Path, case: dict, merged: dict[str, torch.Tensor]) -> dict[str, float]:
+    """How far every tensor moves, relative to its length, when all weights of the models are rounded to float32."""
+    spread = dict.fromkeys(merged, 0.0)
+    for noise in range(PERTURBATIONS):
+        for name, tensor in merge(fixtures, case, noise).items():
+            moved = float((tensor - merged[name]).norm() / merged[name].norm().clamp(min=1e-300))
+            spread[name] = max(spread[name], moved)
+    return {name: float(f"{moved:.2e}") for name, moved in spread.items()}
 
 
 def write_wide(origin: Path, directory: Path) -> None:
@@ -130,12 +146,16 @@ def write_expert(origin: Path, directory: Path) -> None:
 
 
 @torch.no_grad()
-def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
+def merge(fixtures: Path, case: dict, noise: int | None = None) -> dict[str, torch.Tensor]:
+    """All parameters of a merge; with a number of noise, of models whose every weight is rounded."""
     lines = (fixtures / "siblings/samples.input_ids.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["input_ids"] for line in lines]
     names = sorted(case["models"])
     models = [AutoModelForCausalLM.from_pretrained(
         fixtures / name, dtype=torch.float64, attn_implementation="eager").eval() for name in names]
+    for path, model in zip(names, models):
+        for name, parameter in model.named_parameters():
+            parameter.copy_(rounded(parameter, Path(path).name, name, noise))
     own_samples = [[texts[line] for line in case["samples"].get(name, [])] for name in names]
     is_regression = case.get("method") == "regmean"
     weights = (
@@ -147,7 +167,7 @@ def merge(fixtures: Path, case: dict) -> dict[str, torch.Tensor]:
         name: sum(weights[layer_of(name, len(weights)), i] * expert[name] for i, expert in enumerate(experts))
         for name in experts[0]
     }
-    base = load_double(fixtures / case["base"]) if "base" in case else {
+    base = load_double(fixtures / case["base"], noise) if "base" in case else {
         name: sum(expert[name] for expert in experts) / len(experts) for name in experts[0]
     }
     if "base" in case:
@@ -269,8 +289,16 @@ def solved(case, models, own_samples, experts, base, fused, balance) -> tuple[di
     return {name: tensor.detach() for name, tensor in parameters.items()}, merged
 
 
-def load_double(path: Path) -> dict[str, torch.Tensor]:
-    return {name: tensor.double() for name, tensor in load_file(path / "model.safetensors").items()}
+def load_double(path: Path, noise: int | None) -> dict[str, torch.Tensor]:
+    tensors = load_file(path / "model.safetensors")
+    return {name: rounded(tensor.double(), path.name, name, noise) for name, tensor in tensors.items()}
+
+
+def rounded(tensor: torch.Tensor, model: str, name: str, noise: int | None) -> torch.Tensor:
+    """Values that are off by 2^-24 of each, up or down: the most that rounding to float32 does. Without noise as they are."""
+    if noise is None:
+        return tensor
+    return tensor * (1 + 2.0**-24 * named_noise(f"{model}-{noise}", name, tensor.shape).double().sign())
 
 
 def layer_of(name: str, layers: int) -> int:
