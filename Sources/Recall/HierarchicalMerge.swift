@@ -288,7 +288,7 @@ public struct HierarchicalMerge {
     var lineage = Lineage()
     for extract in extracts { lineage.add(extract.lineage) }
     return MergeReport(
-      recipe: used.json,
+      recipe: used,
       models: files.map { file in
         var model = file.file.source
         model.isAnchor = file.isAnchor
@@ -456,7 +456,7 @@ public struct HierarchicalMerge {
     var models = try inputs.merged()
     for (model, weight) in (balance ?? []).enumerated() { models[model].alignmentWeight = weight }
     return MergeReport(
-      recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count).json,
+      recipe: recipe.asUsed(with: pool.file.selection, samples: typical.samples.count),
       models: models, samples: (recipe.samples == nil ? [] : shared) + owned, layers: layers,
       lineage: inputs.lineage)
   }

@@ -29,7 +29,8 @@ struct MergeOutput {
     for name in MergeOutput.companions {
       if let path = plan.reference.file(name) { try writer.copyFile(from: path, as: name) }
     }
-    try writer.addFile("README.md", bytes: Array(modelCard(report).utf8))
+    let origin = try MergeMethods.named(report.recipe.method).origin(of: report)
+    try writer.addFile("README.md", bytes: Array(modelCard(report, origin: origin).utf8))
     try writer.addFile(MergePage.fileName, bytes: Array(report.page(isMerge: true).html.utf8))
     let json = try document(report, timings: timings)
     try writer.addFile(MergeReport.fileName, bytes: Array((json.formatted + "\n").utf8))
@@ -66,39 +67,8 @@ struct MergeOutput {
     return .object(Seal.sealing(json))
   }
 
-  /// How the model came about, in a sentence or two.
-  private func origin(_ report: MergeReport) -> String {
-    let samples = report.typicalSamples.count
-    let recall = """
-      Made with Recall: layer by layer, the models below were compared on \(samples) typical samples
-      with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
-      """
-    switch report.recipe["method"]?.string {
-    case AlignedRecallMethod().name where samples == 0:
-      return """
-        Made with Recall: every linear map was solved for, so that it computes what each model below computes in the
-        directions that the model's training changed; all else is their mean.
-        """
-    case AlignedRecallMethod().name:
-      return """
-        \(recall)
-        Every linear map was then solved for, so that it computes what each model computes, on the model's own samples
-        and in the directions that its training changed.
-        """
-    case RegressionMeanMethod().name:
-      return """
-        Made with Recall: every linear map is the one nearest to those of the models below on their own \(samples)
-        typical samples (RegMean, arXiv 2212.09849); all else is their mean.
-        """
-    case let name? where report.layers.first?.layer == .whole:
-      let summary = MergeMethods.all.first { $0.name == name }?.summary ?? ""
-      return "Made with Recall by the method \(name): \(summary)."
-    default: return recall
-    }
-  }
-
   /// The front matter that model hubs read, what was merged, and the weights.
-  private func modelCard(_ report: MergeReport) -> String {
+  private func modelCard(_ report: MergeReport, origin: String) -> String {
     let names = report.models.map { model in
       // A path may hold what would end the code span or the line.
       let path = model.path.map { $0 == "`" || $0.isNewline ? " " : $0 }
@@ -118,7 +88,7 @@ struct MergeOutput {
 
       # A merged model
 
-      \(origin(report))
+      \(origin)
       `recall.json` holds the recipe, the samples and all figures; `recall.html` shows them.
 
       \(names.joined(separator: "\n"))

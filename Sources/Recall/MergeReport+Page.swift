@@ -18,7 +18,7 @@ extension MergeReport {
           name: layer.layer.name, similarity: layer.similarity.values, scores: layer.similarity.scores(anchor: anchor),
           weights: layer.weights, unrelated: layer.unrelated)
       },
-      options: (recipe.object?.members ?? []).filter { member in
+      options: (recipeDocument.object?.members ?? []).filter { member in
         !member.value.isNull && !MergeReport.keysOffPage.contains(member.key)
       }.map { ($0.key, $0.value.string ?? $0.value.compact) },
       samples: typicalSamples.map { sample in
@@ -46,7 +46,8 @@ extension MergeReport {
   }
 
   /// The options that name files, or the same layer in two ways: a merge in stages has others than a merge in one go.
-  private static let keysOffPage = ["anchor", "models", "base", "typicalFrom", "samples", "clusterLayer"]
+  private static let keysOffPage =
+    [RecipeField.anchor, .models, .base, .typicalFrom, .samples, .clusterLayer].map(\.key)
 
   /// What speaks against merging these models, one paragraph each; empty where nothing does.
   public var warnings: [String] {

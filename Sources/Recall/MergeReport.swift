@@ -94,7 +94,7 @@ public struct MergeReport: Sendable {
   public static let fileName = "recall.json"
 
   /// All options as used.
-  public var recipe: JSONValue
+  public var recipe: MergeRecipe
   /// The models in canonical order.
   public var models: [MergedModel]
   /// The samples that the models were compared on, each with the model that selected it.
@@ -109,10 +109,12 @@ public struct MergeReport: Sendable {
   public var timings: StageTimings?
   /// The document that was read, whose unknown keys are kept.
   private var rest = JSONObject()
+  /// What `rest` says of the recipe.
+  private var recipeAsRead: MergeRecipe?
 
   /// Collects a report of a merge whose samples were all selected by one model.
   public init(
-    recipe: JSONValue, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights],
+    recipe: MergeRecipe, models: [MergedModel], samples: [Sample], selectedBy: String, layers: [LayerWeights],
     lineage: Lineage
   ) {
     self.init(
@@ -128,7 +130,7 @@ public struct MergeReport: Sendable {
   ///   - layers: What was decided at every layer.
   ///   - lineage: The merges that the models came from.
   init(
-    recipe: JSONValue, models: [MergedModel], samples: [(model: String, samples: [Sample])], layers: [LayerWeights],
+    recipe: MergeRecipe, models: [MergedModel], samples: [(model: String, samples: [Sample])], layers: [LayerWeights],
     lineage: Lineage
   ) {
     self.recipe = recipe
@@ -161,7 +163,9 @@ public struct MergeReport: Sendable {
       throw failure("format \"\(MergeReport.format)\"", json["format"])
     }
     rest = object
-    recipe = json["recipe"] ?? .object(JSONObject())
+    guard let kept = (json["recipe"] ?? [:]).object else { throw failure("an object as recipe", json["recipe"]) }
+    recipe = try MergeRecipe(kept: kept, failure: failure)
+    recipeAsRead = recipe
     typicalSamples = json["typicalSamples"]?.array ?? []
     models = try MergedModel.all(json["models"]) { entry in failure("models with path and digest", entry) }
     let count = models.count
@@ -196,7 +200,7 @@ public struct MergeReport: Sendable {
   public var json: JSONObject {
     var json = rest
     json["format"] = .string(MergeReport.format)
-    json["recipe"] = recipe
+    json["recipe"] = recipeDocument
     json["models"] = .array(models.map(\.json))
     json["typicalSamples"] = .array(typicalSamples)
     json["layers"] = .array(layers.map(\.json))
@@ -204,13 +208,21 @@ public struct MergeReport: Sendable {
     return json
   }
 
+  /// The recipe as the document has it; of one that was read, all is kept that was not changed since.
+  var recipeDocument: JSONValue {
+    guard let before = recipeAsRead?.json else { return recipe.json }
+    var document = rest["recipe"]?.object ?? JSONObject()
+    for member in recipe.json.object?.members ?? [] where before[member.key]?.compact != member.value.compact {
+      document[member.key] = member.value
+    }
+    return .object(document)
+  }
+
   /// Notes the options that fusion was done with, where they were given to it.
   mutating func record(elementType: ElementType?, allowsNonFinite: Bool, base: String?) {
-    guard var recipe = recipe.object else { return }
-    if let elementType { recipe["dtype"] = .string(elementType.rawValue) }
-    if allowsNonFinite { recipe["allowNonFinite"] = true }
-    if let base { recipe["base"] = .string(base) }
-    self.recipe = .object(recipe)
+    if let elementType { recipe.elementType = elementType }
+    if allowsNonFinite { recipe.allowsNonFinite = true }
+    if let base { recipe.base = base }
   }
 
   /// The weights of every layer.

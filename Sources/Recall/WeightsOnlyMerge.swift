@@ -37,7 +37,7 @@ public struct WeightsOnlyPlan: Sendable {
     on backend: any ComputeBackend
   ) throws {
     self.method = method
-    try recipe.checkChanges()
+    try recipe.check()
     try method.check(recipe)
     guard recipe.anchor == nil else {
       throw Failure(
@@ -194,7 +194,7 @@ public struct WeightsOnlyMerge {
       try fusion.finish()
     }
     var report = MergeReport(
-      recipe: plan.recipe.json, models: try plan.inputs.merged(), samples: [], selectedBy: "",
+      recipe: plan.recipe, models: try plan.inputs.merged(), samples: [], selectedBy: "",
       layers: [
         LayerWeights(layer: .whole, similarity: .init(values: []), weights: plan.weights, unrelated: nil)
       ],

@@ -65,8 +65,7 @@ struct BatchFile {
         .badData, operation: "read the defaults", subject: subject, expected: "an object without \"output\"",
         got: json.kind)
     }
-    var recipe = MergeRecipe()
-    try RecipeOptions.apply(json, from: subject, to: &recipe)
+    _ = try MergeRecipe(json: json, from: subject)
     return object
   }
 
@@ -82,9 +81,7 @@ struct BatchFile {
     }
     object["output"] = nil
     for member in defaults.members where object[member.key] == nil { object[member.key] = member.value }
-    var recipe = MergeRecipe()
-    try RecipeOptions.apply(.object(object), from: subject, to: &recipe)
-    RecipeOptions.makeAbsolute(&recipe)
+    let recipe = try MergeRecipe(json: .object(object), from: subject)
     return BatchJob(line: line, recipe: recipe, output: absolutePath(output))
   }
 }

@@ -14,12 +14,12 @@ extension Command {
       CommandOption(
         name: "--model", placeholder: "DIR", help: "predict a merge of such models, the first as anchor; repeats",
         repeats: true),
-      RecipeOptions.samples,
+      CommandOption(.samples),
       CommandOption(
         name: "--samples-count", placeholder: "N", help: "without --samples: the texts of the pool (default: 200)"),
       CommandOption(
         name: "--tokens", placeholder: "N", help: "without --samples: the tokens of each text (default: 256)"),
-      RecipeOptions.typical, RecipeOptions.maxTokens,
+      CommandOption(.typical), CommandOption(.maxTokens),
       CommandOption(
         name: "--directory", placeholder: "DIR",
         help: "where storage is measured, by a file without a name (default: the current directory)"),
@@ -81,7 +81,7 @@ extension Command {
       throw Failure(
         .usage, operation: "predict a merge", subject: stray, expected: "models with --model", got: "none")
     }
-    var recipe = try RecipeOptions.recipe(from: options)
+    var recipe = try MergeRecipe(options)
     recipe.anchor = absolutePath(anchor)
     recipe.models = models.dropFirst().map(absolutePath)
     return recipe
@@ -90,8 +90,7 @@ extension Command {
   /// What a merge would cost.
   private static func mergeCosts(_ recipe: MergeRecipe, _ options: ParsedOptions) throws(Failure) -> MergeCosts {
     let lengths = try (
-      count: options.parsed("--samples-count", "a positive whole number", RecipeOptions.positive),
-      tokens: options.parsed("--tokens", "a positive whole number", RecipeOptions.positive)
+      count: options.positive("--samples-count"), tokens: options.positive("--tokens")
     )
     guard options.has("--samples") else {
       let texts = [Int](repeating: lengths.tokens ?? 256, count: lengths.count ?? 200)

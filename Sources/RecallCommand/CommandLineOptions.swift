@@ -1,4 +1,5 @@
 import Diagnostics
+import Recall
 
 /// An option of a command.
 struct CommandOption: Sendable {
@@ -10,6 +11,15 @@ struct CommandOption: Sendable {
   let help: String
   /// Whether it may be given more than once.
   var repeats = false
+  /// The heading that the help lists it under; empty for one that is at home in every command.
+  var group = ""
+
+  /// The same option under a heading of the help.
+  func grouped(_ group: RecipeField.Group) -> CommandOption {
+    var option = self
+    option.group = group.rawValue
+    return option
+  }
 }
 
 /// What was given to a command.
@@ -73,8 +83,7 @@ struct ParsedOptions {
   /// The value of an option that has to be there.
   func required(_ name: String) throws(Failure) -> String {
     guard let value = value(name) else {
-      throw ParsedOptions.failure(
-        command, name, expected: "the option", got: "none", advice: "See recall \(command) --help.")
+      throw failure(name, expected: "the option", got: "none", advice: "See recall \(command) --help.")
     }
     return value
   }
@@ -85,9 +94,19 @@ struct ParsedOptions {
   ) throws(Failure) -> Value? {
     guard let text = value(name) else { return nil }
     guard let value = read(text) else {
-      throw ParsedOptions.failure(command, name, expected: expected, got: "\"\(text)\"")
+      throw failure(name, expected: expected, got: "\"\(text)\"")
     }
     return value
+  }
+
+  /// The value of an option that is a whole number of at least 1.
+  func positive(_ name: String) throws(Failure) -> Int? {
+    try parsed(name, "a positive whole number") { text in Int(text).flatMap { $0 > 0 ? $0 : nil } }
+  }
+
+  /// The failure for an option of this command.
+  func failure(_ name: String, expected: String, got: String, advice: String = "") -> Failure {
+    ParsedOptions.failure(command, name, expected: expected, got: got, advice: advice)
   }
 
   private static func failure(

@@ -5,13 +5,15 @@ import Recall
 
 /// Options that say how work is done and not what comes out of it.
 enum CommonOptions {
-  static let output = CommandOption(name: "--output", placeholder: "PATH", help: "what to create")
+  static let output = CommandOption(name: "--output", placeholder: "PATH", help: "what to create").grouped(.output)
   static let overwrite = CommandOption(
     name: "--overwrite", placeholder: nil,
-    help: "replace the output if it exists, and drop a leftover that --resume does not take up")
+    help: "replace the output if it exists, and drop a leftover that --resume does not take up"
+  ).grouped(.output)
   static let resume = CommandOption(
     name: "--resume", placeholder: nil,
-    help: "go on from what a stopped run of the same command finished; without that, start afresh")
+    help: "go on from what a stopped run of the same command finished; where there is none, start afresh"
+  ).grouped(.output)
   static let memory = CommandOption(
     name: "--memory", placeholder: "BYTES", help: "the most memory to use, such as 8G; checked before the start")
   static let progress = CommandOption(

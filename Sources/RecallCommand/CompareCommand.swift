@@ -11,17 +11,15 @@ extension Command {
     name: "compare", operands: "A B …",
     summary: "shows how alike models are, layer by layer: directories with --samples, or extracts",
     options: [
-      RecipeOptions.anchor,
-      CommandOption(
-        name: "--base", placeholder: "DIR",
-        help: "the base of adapters; selects the samples without an anchor (default: A)"),
-    ] + RecipeOptions.selection + RecipeOptions.weighing + [
-      RecipeOptions.recipe,
+      CommandOption(.anchor),
+      CommandOption(.base, help: "the base of adapters; selects the samples without an anchor (default: A)"),
+      .recipe,
+    ] + CommandOption.all(of: RecipeField.all(in: .samples) + RecipeField.all(in: .similarity)) + [
       CommandOption(name: "--output", placeholder: "PAGE.html", help: "also writes the figures as a page to look at"),
       CommonOptions.overwrite, CommonOptions.json,
     ] + CommonOptions.execution
   ) { options in
-    var recipe = try RecipeOptions.recipe(from: options)
+    var recipe = try MergeRecipe(options)
     if !options.operands.isEmpty { recipe.models = options.operands.map(absolutePath) }
     let inputs = recipe.models + [recipe.anchor, recipe.base, recipe.samples].compactMap { $0 }
     let output = try options.value("--output").map { _ throws(Failure) in

@@ -9,7 +9,7 @@ extension Command {
     name: "evaluate", summary: "scores models on tasks and shows what they keep",
     options: [
       CommandOption(name: "--model", placeholder: "DIR", help: "a model; repeats", repeats: true),
-      RecipeOptions.adapterBase,
+      CommandOption.adapterBase,
       CommandOption(
         name: "--tasks", placeholder: "FILE",
         help: "JSON lines with prompt and answer; with prompt, choices and answer; or with text; repeats", repeats: true

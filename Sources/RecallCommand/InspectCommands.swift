@@ -49,15 +49,13 @@ extension Command {
     name: "tokenize", summary: "prints the token identifiers of samples, one JSON line each",
     options: [
       CommandOption(name: "--model", placeholder: "DIR", help: "the model whose tokenizer.json is used"),
-      RecipeOptions.samples,
+      CommandOption(.samples),
       CommandOption(
         name: "--max-tokens", placeholder: "N", help: "where texts are cut, special tokens included (default: nowhere)"),
     ]
   ) { options in
     let tokenizer = try Model.tokenizer(at: "\(absolutePath(options.required("--model")))/tokenizer.json")
-    let limit = try options.parsed("--max-tokens", "a positive whole number") { text in
-      Int(text).flatMap { $0 > 0 ? $0 : nil }
-    }
+    let limit = try options.positive("--max-tokens")
     let file = try SampleFile(path: options.required("--samples"))
     for sample in file.samples {
       let ids: [Int32]

@@ -9,17 +9,14 @@ extension Command {
   /// The whole method in one command.
   static let merge = Command(
     name: "merge", summary: "merges fine-tuned models into one",
-    options: [
-      RecipeOptions.method, RecipeOptions.anchor, RecipeOptions.model, RecipeOptions.weight, RecipeOptions.normalize,
-      RecipeOptions.base, RecipeOptions.typicalFrom,
-    ] + RecipeOptions.changing + RecipeOptions.selection + RecipeOptions.aligning + RecipeOptions.weighing + [
-      RecipeOptions.elementType, RecipeOptions.allowNonFinite, RecipeOptions.recipe, CommonOptions.output,
-      CommonOptions.overwrite, CommonOptions.resume,
-      CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan"),
+    options: CommandOption.all(of: RecipeField.all) + [
+      .recipe, CommonOptions.output, CommonOptions.overwrite, CommonOptions.resume,
+      CommandOption(name: "--dry-run", placeholder: nil, help: "check everything and print the plan")
+        .grouped(.output),
     ] + CommonOptions.execution
   ) { options in
-    let recipe = try RecipeOptions.recipe(from: options)
-    try RecipeOptions.checkUse(of: options, by: recipe)
+    let recipe = try MergeRecipe(options)
+    try recipe.checkUse(of: RecipeField.all.filter { options.has($0.option) })
     let method = try MergeMethods.named(recipe.method)
     let memory = try CommonOptions.memory(options)
     let device = try Device(options)
@@ -58,11 +55,11 @@ extension Command {
   /// The first stage.
   static let select = Command(
     name: "select", summary: "finds the typical samples of a pool",
-    options: [RecipeOptions.anchor, RecipeOptions.adapterBase] + RecipeOptions.selection
-      + [RecipeOptions.recipe, CommonOptions.output, CommonOptions.overwrite] + CommonOptions.execution
+    options: [CommandOption(.anchor), .adapterBase, .recipe] + CommandOption.all(of: RecipeField.all(in: .samples))
+      + [CommonOptions.output, CommonOptions.overwrite] + CommonOptions.execution
   ) { options in
     let anchor = try options.required("--anchor")
-    let recipe = try RecipeOptions.recipe(from: options)
+    let recipe = try MergeRecipe(options)
     let output = try CommonOptions.outputFile(
       options, inputs: [anchor] + [recipe.base, recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
@@ -85,13 +82,13 @@ extension Command {
   static let extract = Command(
     name: "extract", summary: "runs one model over samples and keeps its representations",
     options: [
-      CommandOption(name: "--model", placeholder: "DIR", help: "the model to run"), RecipeOptions.adapterBase,
-      RecipeOptions.samples, RecipeOptions.pooling, RecipeOptions.maxTokens, CommonOptions.output,
-      CommonOptions.overwrite,
+      CommandOption(name: "--model", placeholder: "DIR", help: "the model to run"), .adapterBase,
+    ] + CommandOption.all(of: [.samples, .pooling, .maxTokens]) + [
+      CommonOptions.output, CommonOptions.overwrite,
     ] + CommonOptions.execution
   ) { options in
     let model = try options.required("--model")
-    let recipe = try RecipeOptions.recipe(from: options)
+    let recipe = try MergeRecipe(options)
     let output = try CommonOptions.outputFile(
       options, inputs: [model] + [recipe.base, recipe.samples].compactMap { $0 })
     let memory = try CommonOptions.memory(options)
@@ -116,13 +113,12 @@ extension Command {
     options: [
       CommandOption(name: "--anchor", placeholder: "FILE", help: "the anchor's extract"),
       CommandOption(name: "--model", placeholder: "FILE", help: "another model's extract; repeats", repeats: true),
-    ] + RecipeOptions.weighing + [
-      RecipeOptions.base, RecipeOptions.scale, RecipeOptions.recipe,
-      CommonOptions.output, CommonOptions.overwrite, Device.option, CommonOptions.progress,
+    ] + CommandOption.all(of: RecipeField.all(in: .similarity) + [.base, .scale]) + [
+      .recipe, CommonOptions.output, CommonOptions.overwrite, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let device = try Device(options)
-    let recipe = try RecipeOptions.recipe(from: options)
+    let recipe = try MergeRecipe(options)
     let output = try CommonOptions.outputFile(options, inputs: recipe.models + [recipe.anchor].compactMap { $0 })
     let anchor = try recipe.anchor.map { path throws(Failure) in try HiddenStateFile(path: path) }
     let others = try recipe.models.map { path throws(Failure) in try HiddenStateFile(path: path) }
@@ -144,14 +140,14 @@ extension Command {
       CommandOption(name: "--weights", placeholder: "FILE", help: "what weigh or a merge wrote"),
       CommandOption(name: "--anchor", placeholder: "DIR", help: "where the anchor is now, if it has moved"),
       CommandOption(name: "--model", placeholder: "DIR", help: "where a model is now; repeats", repeats: true),
-      RecipeOptions.base, RecipeOptions.elementType, RecipeOptions.allowNonFinite, CommonOptions.output,
+      CommandOption(.base), CommandOption(.elementType), CommandOption(.allowNonFinite), CommonOptions.output,
       CommonOptions.overwrite, CommonOptions.resume, PartChoice.option, Device.option, CommonOptions.progress,
     ]
   ) { options in
     let weights = try options.required("--weights")
     let output = try options.required("--output")
     let overwrite = options.has("--overwrite")
-    let recipe = try RecipeOptions.recipe(from: options)
+    let recipe = try MergeRecipe(options)
     let moved = [recipe.anchor].compactMap { $0 } + recipe.models
     let device = try Device(options)
     let printer = try ProgressPrinter(options)

@@ -7,7 +7,7 @@ extension Command {
   static let plan = Command(
     name: "plan", summary: "prints the stages of a merge, with commands and costs, for a scheduler",
     options: [
-      CommandOption(name: "--recipe", placeholder: "FILE", help: "a JSON recipe, as recall.json keeps it"),
+      .recipe,
       CommandOption(name: "--output", placeholder: "DIR", help: "the directory to be created, on shared storage"),
       CommandOption(name: "--parts", placeholder: "N", help: "how many tasks fuse (default: 1)"),
       CommandOption(
@@ -35,7 +35,7 @@ extension Command {
       } ?? 1
     let rates = try rates(options)
     let work = options.value("--work") ?? absolutePath(output) + ".stages"
-    let recipe = try RecipeOptions.recipe(from: options)
+    let recipe = try MergeRecipe(options)
     let plan = try await Device(options).open(telling: ProgressPrinter(options)).queue.perform { backend in
       try StagePlan(recipe, from: path, parts: parts, work: work, output: output, on: backend)
     }

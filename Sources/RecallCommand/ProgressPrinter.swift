@@ -121,17 +121,11 @@ final class ProgressPrinter: Sendable {
   private func bar(_ event: MergeProgress.Event, seconds: Double) -> String {
     let text = line(event, seconds: seconds)
     // The last column stays free: some terminals go on to the next line behind it.
-    let width = terminalWidth - 1
+    let width = terminalWidth(of: STDERR_FILENO) - 1
     let room = min(width - text.count - "[] ".count, 20)
     guard room >= 5 else { return String(text.prefix(width)) }
     let filled = event.total == 0 ? room : Int(Double(room) * Double(event.done) / Double(event.total))
     return "[\(String(repeating: "#", count: filled))\(String(repeating: " ", count: room - filled))] \(text)"
-  }
-
-  private var terminalWidth: Int {
-    var size = winsize()
-    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
-    return isKnown ? Int(size.ws_col) : 80
   }
 
   private func line(_ event: MergeProgress.Event, seconds: Double) -> String {

@@ -64,7 +64,7 @@ struct RecallCommand {
     }
     let rest = Array(arguments.dropFirst())
     if rest.contains("--help") || rest.contains("-h") {
-      try printLine(help(for: command))
+      try printLine(HelpText(command, width: terminalWidth(of: STDOUT_FILENO)).text)
       return
     }
     let takesOperands = command.operands != nil
@@ -83,22 +83,6 @@ struct RecallCommand {
       \(lines.joined(separator: "\n"))
 
       recall COMMAND --help lists the options of a command.
-      """
-  }
-
-  private static func help(for command: Command) -> String {
-    let heads = command.options.map { option in
-      option.placeholder.map { "\(option.name) \($0)" } ?? option.name
-    }
-    let width = heads.map(\.count).max() ?? 0
-    let lines = zip(heads, command.options).map { head, option in
-      "  \(head.padding(toLength: width, withPad: " ", startingAt: 0))  \(option.help)"
-    }
-    let usage = (["recall", command.name] + [command.operands].compactMap { $0 }).joined(separator: " ")
-    return """
-      \(usage): \(command.summary)
-
-      \(lines.joined(separator: "\n"))
       """
   }
 

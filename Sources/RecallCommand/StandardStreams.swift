@@ -59,3 +59,10 @@ enum StandardError {
   /// Writes a text as far as the stream takes it.
   static func write(_ text: String) { _ = StandardStreams.write(text, to: STDERR_FILENO) }
 }
+
+/// The columns of the terminal that a stream is; 80 where it is none.
+func terminalWidth(of stream: Int32) -> Int {
+  var size = winsize()
+  let isKnown = ioctl(stream, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
+  return isKnown ? Int(size.ws_col) : 80
+}

@@ -236,6 +236,7 @@ import Testing
     try merge(recipe(siblings), into: "linear")
     var report = try MergeReport(path: "\(directory("linear"))/recall.json")
     #expect(report.layers.map(\.weights) == [[0.5, 0.5]])
+    report.recipe.method = "recall"
     report.layers = Layer.all(blocks: try Model(directory: siblings[0]).configuration.blockCount).map { layer in
       let similarity: JSONValue = [[1, 1], [1, 1]]
       let weights: JSONValue = [.double(0.5), .double(0.5)]

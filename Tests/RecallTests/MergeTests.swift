@@ -72,7 +72,7 @@ import Testing
     recipe.typical = 20
     let again = try merge(recipe, into: directory("from-typical"))
     #expect(try contents(of: directory("from-typical")) == contents(of: directory("whole")))
-    #expect(again.recipe["pooling"]?.string == pooling && again.recipe["typical"]?.integer == typical.samples.count)
+    #expect(again.recipe.pooling?.rawValue == pooling && again.recipe.typical == typical.samples.count)
   }
 
   @Test("the order of the models changes no byte, neither of the model nor of the report")

@@ -43,7 +43,7 @@ public struct AlignmentRule: Sendable, Equatable {
   public var balance = Balance.learned
 
   /// How every body of samples comes to count what it does.
-  public enum Balance: String, Sendable {
+  public enum Balance: String, Sendable, CaseIterable {
     /// So that as little as possible is lost of what the models have learned: found by trying, before anything is written.
     case learned
     /// All the same.

@@ -5,7 +5,7 @@ import Diagnostics
 /// A merge that takes typical samples and hidden states from a cache, and leaves there what it had to compute.
 ///
 /// It runs the stages, so its output has the bytes of the merge in one pass. A merge whose samples and models are in the
-/// cache costs no forward pass: it weighs and fuses. Other methods than RECALL merge as they do without a cache.
+/// cache costs no forward pass: it weighs and fuses. Methods that have no stages merge as they do without a cache.
 public struct CachedMerge {
   /// How many of the models' hidden states came from where.
   public struct Extracts: Sendable, Equatable {
@@ -50,7 +50,7 @@ public struct CachedMerge {
   /// - Throws: `Failure` or `DeviceError`; then nothing new stands under the name of the output.
   public func merge(into output: String, from source: String, stop: StopRequest = StopRequest()) throws -> Extracts {
     let method = try MergeMethods.named(recipe.method)
-    guard method is RecallMethod else {
+    guard method.obstacleToStages == nil else {
       let target = MergeTarget(output, resume: true, stop: stop)
       _ = try method.merge(recipe, into: target, memoryBudget: memoryBudget, on: backend, progress: progress)
       return Extracts()

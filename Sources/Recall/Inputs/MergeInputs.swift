@@ -218,14 +218,14 @@ extension MergeInputs {
     let entries = zip(places, report.models).map { place, model in
       Entry(path: place, base: base ?? model.base?.path, role: model.isAnchor ? .anchor : .expert)
     }
-    let recordedBase = report.recipe["base"]?.string
-    let scale = report.recipe["scale"]?.double ?? 1
+    let recordedBase = report.recipe.base
+    let scale = report.recipe.scale
     guard scale == 1 || base ?? recordedBase != nil else {
       throw Failure(
         .badData, operation: "read the weights", subject: path, expected: "a base beside the scale \(scale)",
         got: "none", advice: "Name the base with --base.")
     }
-    let reference = base ?? standIn ?? recordedBase ?? report.recipe["typicalFrom"]?.string ?? places[0]
+    let reference = base ?? standIn ?? recordedBase ?? report.recipe.typicalFrom ?? places[0]
     try self.init(
       entries, reference: Entry(path: absolutePath(reference), base: base), base: base ?? recordedBase, .scaling,
       scale: scale, isShared: isShared)

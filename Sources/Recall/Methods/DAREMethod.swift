@@ -24,9 +24,9 @@ public struct DAREMethod: WeightsOnlyMethod {
   public let name: String
   /// Whether signs are elected.
   private let votes: Bool
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = [
-    "models", "base", "scale", "density", "rescale", "seed", "normalize", "dtype", "allowNonFinite",
+  /// The options that it uses.
+  public let fields: [RecipeField] = [
+    .models, .weights, .base, .scale, .density, .rescale, .seed, .normalize, .elementType, .allowNonFinite,
   ]
   /// Changes are summed.
   public let weighsChanges = true

@@ -10,8 +10,11 @@ public struct LMCocktailMethod: MergeMethod {
   public let name = "lm-cocktail"
   /// What it does, in a few words.
   public let summary = "one weight per model from its loss on --samples, given as tasks: softmax(−loss / T)"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = ["models", "base", "scale", "samples", "temperature", "dtype", "allowNonFinite"]
+  /// The options that it uses.
+  public let fields: [RecipeField] = [.models, .base, .scale, .samples, .temperature, .elementType, .allowNonFinite]
+
+  /// One weight for a whole model is no weight of a layer.
+  public var obstacleToStages: String? { "the same for all tensors" }
 
   /// The method, which has no state.
   public init() {}
@@ -40,11 +43,6 @@ public struct LMCocktailMethod: MergeMethod {
   }
 
   private func examples(_ recipe: MergeRecipe) throws(Failure) -> TaskFile {
-    guard recipe.weights.allSatisfy({ $0 == nil }) else {
-      throw Failure(
-        .usage, operation: "merge", subject: "--weight", expected: "none with --method \(name), which finds them",
-        got: "some")
-    }
     guard let path = recipe.samples else {
       throw Failure(
         .usage, operation: "read examples", subject: "--samples", expected: "a file of examples", got: "none",
@@ -89,7 +87,7 @@ private struct MixedMethod: WeightsOnlyMethod {
 
   var name: String { LMCocktailMethod().name }
   var summary: String { LMCocktailMethod().summary }
-  var recipeKeys: [String] { LMCocktailMethod().recipeKeys }
+  var fields: [RecipeField] { LMCocktailMethod().fields }
   var weighsChanges: Bool { false }
 
   func weights(given: [Double?], recipe: MergeRecipe) throws(Failure) -> [Double] { weights }

@@ -10,9 +10,9 @@ public struct LayerIncreasingMethod: WeightsOnlyMethod {
   public let name = "lines"
   /// What it does, in a few words.
   public let summary = "task-arithmetic, scaled with depth from --shallow-scale to --deep-scale"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = [
-    "models", "base", "scale", "shallowScale", "deepScale", "normalize", "dtype", "allowNonFinite",
+  /// The options that it uses.
+  public let fields: [RecipeField] = [
+    .models, .weights, .base, .scale, .shallowScale, .deepScale, .normalize, .elementType, .allowNonFinite,
   ]
   /// Changes are summed.
   public let weighsChanges = true

@@ -6,8 +6,8 @@ public struct LinearMethod: WeightsOnlyMethod {
   public let name = "linear"
   /// What it does, in a few words.
   public let summary = "one weight per model, given with --weight (default: the mean)"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = ["models", "base", "scale", "normalize", "dtype", "allowNonFinite"]
+  /// The options that it uses.
+  public let fields: [RecipeField] = [.models, .weights, .base, .scale, .normalize, .elementType, .allowNonFinite]
   /// Models are summed.
   public let weighsChanges = false
   /// A mean, unless that is switched off.

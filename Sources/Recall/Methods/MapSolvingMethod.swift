@@ -7,6 +7,9 @@ public protocol MapSolvingMethod: MergeMethod {
 }
 
 extension MapSolvingMethod {
+  /// Maps that were solved for are more than weights.
+  public var obstacleToStages: String? { "a merge that solved for its linear maps" }
+
   /// Describes what the merge would do.
   public func plan(
     _ recipe: MergeRecipe, output: String?, memoryBudget: Int?, on backend: any ComputeBackend

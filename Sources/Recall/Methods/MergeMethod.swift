@@ -23,17 +23,26 @@ public struct MergeTarget: Sendable {
 
 /// A way to merge: how the weights of models are found and what is done with them.
 ///
-/// A method is one file beside this one and an entry in `all`; command line, recipes and help follow from it.
+/// A method is one file beside this one and an entry in `MergeMethods.all`; command line, recipes and help follow.
 public protocol MergeMethod: Sendable {
   /// The name in `--method` and recipes.
   var name: String { get }
   /// What it does, in a few words.
   var summary: String { get }
-  /// The keys of a recipe that it uses; others are refused.
-  var recipeKeys: [String] { get }
+  /// The options that it uses beside `method`; others are refused.
+  var fields: [RecipeField] { get }
+  /// What its merges have in place of weights of every layer, which `plan`, `batch` and `fuse` work with; `nil` where
+  /// the stages `select`, `extract`, `weigh` and `fuse` give the bytes of the merge.
+  var obstacleToStages: String? { get }
 
   /// What the fused change from the base is multiplied by where the recipe does not say.
   func standardScale(_ recipe: MergeRecipe) -> Double
+
+  /// How a model came about, in a sentence or two for its card.
+  ///
+  /// - Parameter report: What a merge by this method decided and did.
+  /// - Returns: Markdown, without a line break at its end.
+  func origin(of report: MergeReport) -> String
 
   /// Describes what a merge would do, found without reading an element.
   ///
@@ -50,6 +59,12 @@ public protocol MergeMethod: Sendable {
 }
 
 extension MergeMethod {
+  /// Whether it uses an option.
+  public func uses(_ field: RecipeField) -> Bool { field == .method || fields.contains(field) }
+
+  /// Name and summary.
+  public func origin(of report: MergeReport) -> String { "Made with Recall by the method \(name): \(summary)." }
+
   /// 1, which leaves it as it is.
   public func standardScale(_ recipe: MergeRecipe) -> Double { 1 }
 }
@@ -137,6 +152,9 @@ public protocol WeightsOnlyMethod: MergeMethod {
 }
 
 extension WeightsOnlyMethod {
+  /// One weight for a whole model is no weight of a layer.
+  public var obstacleToStages: String? { "the same for all tensors" }
+
   /// As given.
   public var normalizesByDefault: Bool { false }
 

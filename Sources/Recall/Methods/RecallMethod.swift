@@ -6,15 +6,25 @@ public struct RecallMethod: MergeMethod {
   public let name = "recall"
   /// What it does, in a few words.
   public let summary = "weights of every layer from hidden states over typical samples (the paper's)"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = [
-    "anchor", "models", "base", "scale", "typicalFrom", "samples", "typical", "clusterLayer", "pooling", "maxTokens",
-    "distance",
-    "bandwidth", "temperature", "seed", "requireSimilarity", "dtype", "allowNonFinite",
+  /// The options that it uses.
+  public let fields: [RecipeField] = [
+    .anchor, .models, .base, .scale, .typicalFrom, .samples, .typical, .clusterLayer, .pooling, .maxTokens, .distance,
+    .bandwidth, .temperature, .seed, .requireSimilarity, .elementType, .allowNonFinite,
   ]
+
+  /// Nothing: its stages give the bytes of the merge.
+  public let obstacleToStages: String? = nil
 
   /// The method, which has no state.
   public init() {}
+
+  /// What was compared.
+  public func origin(of report: MergeReport) -> String {
+    """
+    Made with Recall: layer by layer, the models below were compared on \(report.typicalSamples.count) typical samples
+    with an RBF kernel, and their parameters fused with the weights that follow from it (RECALL, arXiv 2510.20479).
+    """
+  }
 
   /// Describes what the merge would do.
   public func plan(

@@ -9,22 +9,21 @@ public struct SlerpMethod: WeightsOnlyMethod {
   public let name = "slerp"
   /// What it does, in a few words.
   public let summary = "two models, along the arc between them, given with --t"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = ["models", "base", "scale", "t", "dtype", "allowNonFinite"]
+  /// The options that it uses.
+  public let fields: [RecipeField] = [.models, .base, .scale, .t, .elementType, .allowNonFinite]
   /// Models are summed.
   public let weighsChanges = false
 
   /// The method, which has no state.
   public init() {}
 
-  /// Two models, a t between them, and no weights.
+  /// Two models and a t between them.
   public func check(_ recipe: MergeRecipe) throws(Failure) {
     func failure(_ option: String, _ expected: String, _ got: String) -> Failure {
       Failure(.usage, operation: "merge", subject: option, expected: "\(expected) with --method slerp", got: got)
     }
     guard recipe.models.count == 2 else { throw failure("--model", "two models", "\(recipe.models.count)") }
     guard (0...1).contains(recipe.t) else { throw failure("--t", "a number from 0 to 1", "\(recipe.t)") }
-    guard recipe.weights.allSatisfy({ $0 == nil }) else { throw failure("--weight", "no weights", "some") }
   }
 
   /// `1 − t` and t, which are the weights of models that are nearly parallel.

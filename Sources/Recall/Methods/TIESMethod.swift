@@ -11,8 +11,10 @@ public struct TIESMethod: WeightsOnlyMethod {
   public let name = "ties"
   /// What it does, in a few words.
   public let summary = "the base plus the mean of the largest changes (--density) that agree on the sign"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = ["models", "base", "scale", "density", "normalize", "dtype", "allowNonFinite"]
+  /// The options that it uses.
+  public let fields: [RecipeField] = [
+    .models, .weights, .base, .scale, .density, .normalize, .elementType, .allowNonFinite,
+  ]
   /// Changes are summed.
   public let weighsChanges = true
   /// A mean of those that agree.

@@ -5,8 +5,8 @@ public struct TaskArithmeticMethod: WeightsOnlyMethod {
   public let name = "task-arithmetic"
   /// What it does, in a few words.
   public let summary = "the base plus the sum of all changes from it, times --scale"
-  /// The keys of a recipe that it uses.
-  public let recipeKeys = ["models", "base", "scale", "normalize", "dtype", "allowNonFinite"]
+  /// The options that it uses.
+  public let fields: [RecipeField] = [.models, .weights, .base, .scale, .normalize, .elementType, .allowNonFinite]
   /// Changes are summed.
   public let weighsChanges = true
 

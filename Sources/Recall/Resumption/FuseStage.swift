@@ -18,6 +18,8 @@ struct FuseStage {
   /// Everything that the bytes of the output depend on; places where models are do not count, because parts may run on
   /// machines that have them elsewhere, and digests prove that they are the same.
   let document: JSONValue
+  /// The options of a recipe that it has beside those of the report.
+  private static let fields: [RecipeField] = [.elementType, .allowNonFinite, .base]
 
   /// Opens the models of a report.
   ///
@@ -33,29 +35,20 @@ struct FuseStage {
   init(
     _ report: MergeReport, from source: String, moved: [String], recipe: MergeRecipe, output: String, isShared: Bool
   ) throws(Failure) {
-    guard report.layers.allSatisfy(\.alignment.isEmpty) else {
+    if let obstacle = try MergeMethods.named(report.recipe.method).obstacleToStages {
       throw Failure(
-        .usage, operation: "fuse", subject: source, expected: "weights that all tensors are fused with",
-        got: "a merge that solved for its linear maps", advice: "Merge with recall merge --recipe \(source).")
-    }
-    guard report.layers.first?.layer != .whole else {
-      throw Failure(
-        .badData, operation: "fuse", subject: source, expected: "weights of every layer",
-        got: "the same for all tensors", advice: "Merge with recall merge --recipe \(source).")
+        .badData, operation: "fuse", subject: source, expected: "weights of every layer", got: obstacle,
+        advice: "Merge with recall merge --recipe \(source).")
     }
     inputs = try MergeInputs(
       report, from: source, moved: moved, base: recipe.base, reference: recipe.typicalFrom, isShared: isShared)
     try checkOutput(output, isApartFrom: inputs.places + [source])
-    let recorded = report.recipe["dtype"]?.string.flatMap(ElementType.init(rawValue:))
-    elementType = recipe.elementType ?? recorded
+    elementType = recipe.elementType ?? report.recipe.elementType
     fusion = try FusionPlan(inputs, elementType: elementType)
     weights = try report.weights(blocks: inputs.reference.model.configuration.blockCount, path: source)
     document = [
       "command": "fuse", "weights": .object(report.json),
-      "options": [
-        "dtype": recipe.elementType.map { .string($0.rawValue) } ?? .null,
-        "allowNonFinite": .bool(recipe.allowsNonFinite), "base": recipe.base.map(JSONValue.string) ?? .null,
-      ],
+      "options": recipe.json(of: FuseStage.fields),
     ]
     var report = report
     for expert in inputs.experts {
@@ -90,7 +83,7 @@ struct FuseStage {
   func finishedReport(at output: String, overwrite: Bool) throws(Failure) -> MergeReport? {
     func document(_ report: MergeReport) -> JSONValue {
       [
-        "recipe": report.recipe, "models": .array(report.models.map { .string("\($0.digest)") }),
+        "recipe": report.recipeDocument, "models": .array(report.models.map { .string("\($0.digest)") }),
         "layers": .array(report.layers.map(\.json)),
       ]
     }

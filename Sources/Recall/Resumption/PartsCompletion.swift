@@ -27,11 +27,7 @@ extension HierarchicalMerge {
           ? "Run these parts again; the last one completes the output."
           : "Go on with the same command and --resume.")
     }
-    var recipe = MergeRecipe()
-    let options = unfinished.plan["options"]
-    recipe.elementType = options?["dtype"]?.string.flatMap(ElementType.init(rawValue:))
-    recipe.allowsNonFinite = options?["allowNonFinite"]?.bool ?? false
-    recipe.base = options?["base"]?.string
+    let recipe = try MergeRecipe(json: unfinished.plan["options"] ?? [:], from: partial)
     // Wherever the parts found the models; the last one to start knows best.
     let places = unfinished.notes.compactMap { $0["models"]?.array?.compactMap(\.string) }.last ?? []
     let report = try MergeReport(json: weights, path: partial)

@@ -12,7 +12,7 @@ extension MergePlan {
       ["path": .string(path), "digest": .string("\(try fileDigest(path))")]
     }
     var document: JSONObject = JSONObject([
-      ("command", "merge"), ("recipe", recipeAsUsed),
+      ("command", "merge"), ("recipe", recipeAsUsed.json),
       ("models", .array(try inputs.experts.map { expert throws(Failure) in try expert.model.directory.identity() })),
       ("reference", try inputs.reference.model.directory.identity()),
       ("samples", try recipe.samples == nil ? .null : identity(pool.file.path)),
@@ -29,7 +29,7 @@ extension MergePlan {
   }
 
   /// The recipe as the report has it.
-  var recipeAsUsed: JSONValue { recipe.asUsed(with: pool.file.selection, samples: samples).json }
+  var recipeAsUsed: MergeRecipe { recipe.asUsed(with: pool.file.selection, samples: samples) }
 
   /// The report of an output that an earlier run of the same recipe finished; `nil` when there is none.
   ///
@@ -44,7 +44,7 @@ extension MergePlan {
         ["path": .string(model.path), "anchor": .bool(model.isAnchor)]
       }
       let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
-      return recipeAsUsed.firstDifference(from: report.recipe, at: "recipe")
+      return recipeAsUsed.json.firstDifference(from: report.recipeDocument, at: "recipe")
         ?? JSONValue.array(models).firstDifference(from: .array(found), at: "models")
         ?? changed.map { "\($0.0.path) has changed since" }
     }
@@ -78,7 +78,7 @@ extension WeightsOnlyPlan {
     let known = try inputs.experts.map { expert throws(Failure) in try expert.digester.known() }
     return try MergeReport.finished(at: output, overwrite: overwrite) { report in
       let changed = zip(report.models, known).first { $1 != nil && $1 != $0.digest }
-      return recipe.json.firstDifference(from: report.recipe, at: "recipe")
+      return recipe.json.firstDifference(from: report.recipeDocument, at: "recipe")
         ?? changed.map { "\($0.0.path) has changed since" }
     }
   }

@@ -61,9 +61,10 @@ public struct StagePlan: Sendable {
     _ recipe: MergeRecipe, from path: String, parts: Int, work: String, output: String,
     on backend: any ComputeBackend
   ) throws(Failure) {
-    guard recipe.method == RecallMethod().name else {
+    guard try MergeMethods.named(recipe.method).obstacleToStages == nil else {
+      let staged = MergeMethods.all.filter { $0.obstacleToStages == nil }.map(\.name).joined(separator: ", ")
       throw Failure(
-        .usage, operation: "plan the stages", subject: path, expected: "the method \(RecallMethod().name)",
+        .usage, operation: "plan the stages", subject: path, expected: "the method \(staged)",
         got: recipe.method, advice: "Other methods run in one process: recall merge --recipe \(path).")
     }
     let merge = try MergePlan(recipe, memoryBudget: nil, output: output, on: backend)

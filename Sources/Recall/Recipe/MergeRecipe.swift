@@ -103,35 +103,36 @@ public struct MergeRecipe: Sendable, Equatable {
   /// A recipe with the defaults and no models.
   public init() {}
 
-  /// Looks for options that contradict each other.
+  /// Looks for options that contradict each other, or that models carry and the method has no use for.
   ///
   /// - Throws: `Failure` of category `usage`.
   func check() throws(Failure) {
-    try checkChanges()
-    guard weights.allSatisfy({ $0 == nil }) else {
-      throw Failure(
-        .usage, operation: "read the recipe", subject: "--weight", expected: "a method whose weights are given",
-        got: "--method \(method), which finds them", advice: "Leave --weight out, or choose --method linear.")
-    }
-    guard weighing.bandwidth == .dimension, weighing.distance == .relative else { return }
-    throw Failure(
-      .usage, operation: "read the recipe", subject: "--bandwidth", expected: "--distance absolute beside dimension",
-      got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
-  }
-
-  /// Makes sure that there is a base where something is scaled from it, and that something of every change is kept.
-  ///
-  /// - Throws: `Failure` of category `usage`.
-  func checkChanges() throws(Failure) {
+    try checkUse(of: [])
     guard density > 0, density <= 1 else {
       throw Failure(
         .usage, operation: "read the recipe", subject: "--density", expected: "a number above 0, up to 1",
         got: "\(density)")
     }
-    guard scale != 1, base == nil else { return }
-    throw Failure(
-      .usage, operation: "read the recipe", subject: "--scale", expected: "--base beside it", got: "none",
-      advice: "Name the model that all were fine-tuned from: its distance to the merge is what is scaled.")
+    guard scale == 1 || base != nil else {
+      throw Failure(
+        .usage, operation: "read the recipe", subject: "--scale", expected: "--base beside it", got: "none",
+        advice: "Name the model that all were fine-tuned from: its distance to the merge is what is scaled.")
+    }
+    guard weighing.bandwidth != .dimension || weighing.distance != .relative else {
+      throw Failure(
+        .usage, operation: "read the recipe", subject: "--bandwidth", expected: "--distance absolute beside dimension",
+        got: "relative distances", advice: "Half the width is a bandwidth for absolute distances only.")
+    }
+  }
+
+  /// Makes sure that the method has a use for the fields that were given, and for what models carry.
+  ///
+  /// - Parameter given: The fields that a user asked for, be it with their standard values.
+  /// - Throws: `Failure` of category `usage` that names the option.
+  public func checkUse(of given: [RecipeField]) throws(Failure) {
+    let method = try MergeMethods.named(method)
+    let carried = RecipeField.all.filter { $0.place == .models && !$0.write(self).isNull }
+    if let unused = (carried + given).first(where: { !method.uses($0) }) { throw unused.failure(unusedBy: method) }
   }
 
   /// The recipe with the options that samples were selected with in place of its own.
@@ -146,54 +147,6 @@ public struct MergeRecipe: Sendable, Equatable {
     return used
   }
 
-  /// The options that the method uses, as used.
-  public var json: JSONValue {
-    let used = MergeMethods.all.first { $0.name == method }?.recipeKeys ?? []
-    let members = allMembers.filter { $0.key == "method" || used.contains($0.key) }
-    return .object(JSONObject(members.map { ($0.key, $0.value) }))
-  }
-
-  /// The models with their weights and samples where they have some, sorted by path.
-  private var modelList: JSONValue {
-    let entries = zip(models, weights(of: models.count)).map { (path: $0, weight: $1) }
-    let sorted = entries.sorted { left, right in
-      left.path == right.path
-        ? (left.weight ?? 0) < (right.weight ?? 0) : left.path.utf8.lexicographicallyPrecedes(right.path.utf8)
-    }
-    return .array(sorted.map { entry(of: $0, weight: $1) })
-  }
-
-  /// A model as its path, or with more to say as an object.
-  private func entry(of path: String, weight: Double?) -> JSONValue {
-    var members = [("path", JSONValue.string(path))]
-    if let weight { members.append(("weight", .double(weight))) }
-    if let samples = samplesOfModels[path] { members.append(("samples", .string(samples))) }
-    return members.count > 1 ? .object(JSONObject(members)) : .string(path)
-  }
-
   /// The weight given to each of so many models.
   func weights(of count: Int) -> [Double?] { (0..<count).map { $0 < weights.count ? weights[$0] : nil } }
-
-  private var allMembers: [JSONObject.Member] {
-    func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
-    let json: JSONValue = [
-      "method": .string(method), "anchor": anchor.map { entry(of: $0, weight: nil) } ?? .null, "models": modelList,
-      "base": optional(base), "typicalFrom": optional(typicalFrom), "samples": optional(samples),
-      "typical": .integer(typical), "clusterLayer": .string(clusterLayer.name),
-      "pooling": .string(poolingOrDefault.rawValue), "maxTokens": .integer(maxTokensOrDefault),
-      "distance": .string(weighing.distance.rawValue), "bandwidth": .string(weighing.bandwidth.name),
-      "temperature": .double(weighing.temperature), "seed": .integer(seed),
-      "requireSimilarity": requiredSimilarity.map(JSONValue.double) ?? .null,
-      "alignShare": .double(alignment.share), "ridge": .double(alignment.ridge),
-      "fitSteps": .integer(alignment.fitSteps), "balance": .string(alignment.balance.rawValue),
-      "normalize": normalize.map(JSONValue.bool) ?? .null, "scale": .double(scale),
-      "shallowScale": shallowScale.map(JSONValue.double) ?? .null, "deepScale": .double(deepScale),
-      "t": .double(t), "density": .double(density), "rescale": .string(rescale.rawValue),
-      "dtype": optional(elementType?.rawValue), "allowNonFinite": .bool(allowsNonFinite),
-    ]
-    return json.object?.members ?? []
-  }
-
-  /// All keys of recipes.
-  public static var keys: [String] { MergeRecipe().allMembers.map(\.key) }
 }
