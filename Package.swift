@@ -102,7 +102,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["Checkpoint", "JSON", "RecallCommand", "TestSupport"], swiftSettings: strict),
+      name: "CommandTests",
+      dependencies: ["Checkpoint", "Diagnostics", "JSON", "Recall", "RecallCommand", "TestSupport"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

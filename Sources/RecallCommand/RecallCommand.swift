@@ -1,6 +1,7 @@
 import Compute
 import Diagnostics
 import Foundation
+import Recall
 
 /// A command of the program.
 struct Command: Sendable {
@@ -49,19 +50,14 @@ struct RecallCommand {
         advice: "See recall --help.")
     }
     if ["--help", "-h", "help"].contains(name) {
-      try printLine(overview)
+      try printLine(help(on: arguments.dropFirst().first))
       return
     }
-    if name == "--version" {
+    if ["--version", "-V"].contains(name) {
       try printLine("recall \(version)")
       return
     }
-    guard let command = commands.first(where: { $0.name == name }) else {
-      throw Failure(
-        .usage, operation: "run recall", subject: name,
-        expected: "one of \(commands.map(\.name).joined(separator: ", "))", got: "an unknown command",
-        advice: nearest(to: name, among: commands.map(\.name)).map { "Did you mean \($0)?" } ?? "See recall --help.")
-    }
+    let command = try command(named: name)
     let rest = Array(arguments.dropFirst())
     if rest.contains("--help") || rest.contains("-h") {
       try printLine(HelpText(command, width: terminalWidth(of: STDOUT_FILENO)).text)
@@ -70,6 +66,23 @@ struct RecallCommand {
     let takesOperands = command.operands != nil
     try await command.run(
       ParsedOptions(rest, options: command.options, command: name, takesOperands: takesOperands))
+  }
+
+  private static func command(named name: String) throws(Failure) -> Command {
+    if let command = commands.first(where: { $0.name == name }) { return command }
+    throw Failure(
+      .usage, operation: "run recall", subject: name,
+      expected: "one of \(commands.map(\.name).joined(separator: ", "))", got: "an unknown command",
+      advice: nearest(to: name, among: commands.map(\.name)).map { "Did you mean \($0)?" } ?? "See recall --help.")
+  }
+
+  /// What `recall help` prints: an overview, the help of a command, or the keys of recipes.
+  private static func help(on topic: String?) throws(Failure) -> String {
+    switch topic {
+    case nil: overview
+    case "recipes": RecipeField.documentation
+    case let name?: HelpText(try command(named: name), width: terminalWidth(of: STDOUT_FILENO)).text
+    }
   }
 
   private static var overview: String {
@@ -82,7 +95,7 @@ struct RecallCommand {
 
       \(lines.joined(separator: "\n"))
 
-      recall COMMAND --help lists the options of a command.
+      recall help COMMAND lists the options of a command, recall help recipes the keys of recipes.
       """
   }
 

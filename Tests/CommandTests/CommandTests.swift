@@ -139,16 +139,6 @@ import Testing
   }
 
   @Test(
-    "every command explains itself",
-    arguments: ["merge", "select", "extract", "weigh", "fuse", "tokenize", "inspect", "devices", "conform", "bench"])
-  func help(command: String) throws {
-    let outcome = try RecallProcess.run([command, "--help"])
-    #expect(outcome.code == 0)
-    #expect(outcome.output.contains("--"))
-    #expect(try RecallProcess.run(["--help"]).output.contains(command))
-  }
-
-  @Test(
     "an unknown word is an error that names the nearest known one",
     arguments: [
       (["merg"], "merge"), (["merge", "--ancor", "x"], "--anchor"), (["fuse", "--weight", "x"], "--weights"),
