@@ -1,12 +1,12 @@
 import Diagnostics
 import JSON
 
-/// A Hugging Face tokenizer of the byte-pair kind, read from a `tokenizer.json`.
+/// A Hugging Face tokenizer, read from a `tokenizer.json`.
 ///
 /// It gives exactly the ids that the `tokenizers` package gives, or refuses the file by naming what it does not do. The
 /// settings for truncation and padding and the decoder in the file are ignored: they are the caller's business.
 public struct Tokenizer: Sendable {
-  let model: BytePairModel
+  let model: any TokenModel
   let normalizer: Normalizer
   let preTokenizer: PreTokenizer
   let addedTokens: AddedTokens
@@ -26,7 +26,7 @@ public struct Tokenizer: Sendable {
     if let version = try file.optional("version")?.string, version != "1.0" {
       throw file.failure(expected: "version 1.0", got: "version \(version)")
     }
-    model = try BytePairModel(try file.member("model"))
+    model = try tokenModel(try file.member("model"))
     normalizer = try Normalizer(file.optional("normalizer"))
     preTokenizer = try PreTokenizer(file.optional("pre_tokenizer"))
     postProcessor = try PostProcessor(file.optional("post_processor"))
@@ -39,6 +39,13 @@ public struct Tokenizer: Sendable {
         "a Metaspace with prepend_scheme \"first\" behind a step that changes where the text begins",
         known: "none of these together")
     }
+  }
+
+  /// Reads a tokenizer.json with what is declared beside it.
+  ///
+  /// - Throws: as `init(json:subject:)` does.
+  public init(_ document: TokenizerDocument) throws(Failure) {
+    try self.init(json: document.json, subject: document.subject)
   }
 
   /// How many tokens there are: those of the model and the added ones that the model does not know.
@@ -88,7 +95,7 @@ private struct TextEncoder {
   /// Encoding stops when there are so many ids, because the rest would be cut off.
   let room: Int
   private(set) var identifiers: [Int32] = []
-  private var merger = PieceMerger()
+  private var workspace = EncodingWorkspace()
 
   init(tokenizer: Tokenizer, room: Int) {
     self.tokenizer = tokenizer
@@ -113,7 +120,7 @@ private struct TextEncoder {
       case .token(let identifier): identifiers.append(identifier)
       case .text(let range):
         var pieces = Pieces(Array(text[range]), isFirst: isFirst && range.lowerBound == 0)
-        tokenizer.preTokenizer.split(&pieces)
+        try tokenizer.preTokenizer.split(&pieces)
         try encodePieces(pieces)
       }
     }
@@ -121,7 +128,7 @@ private struct TextEncoder {
 
   private mutating func encodePieces(_ pieces: Pieces) throws(Failure) {
     for piece in pieces.pieces where identifiers.count < room {
-      try tokenizer.model.encode(pieces.text, in: piece.range, with: &merger, into: &identifiers)
+      try tokenizer.model.encode(pieces.text, in: piece.range, with: &workspace, into: &identifiers)
     }
   }
 }

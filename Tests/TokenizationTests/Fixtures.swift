@@ -7,9 +7,9 @@ import Tokenization
 enum Fixtures {
   /// The kinds of tokenizer, named after the families whose components they have.
   static let kinds = [
-    "cl100k", "deepseek", "gemma", "gpt2", "llama2", "llama3", "metaspace", "mistral", "o200k", "odd", "qwen2",
-    "roberta",
-    "stripped",
+    "albert", "bert", "bytes", "cased", "cl100k", "deepseek", "digits", "gemma", "gpt2", "llama2", "llama3",
+    "metaspace",
+    "mistral", "o200k", "odd", "qwen2", "qwen35", "roberta", "stripped", "t5", "words",
   ]
 
   /// How many texts, from the first on, are also encoded without special tokens.
@@ -17,14 +17,14 @@ enum Fixtures {
 
   /// The texts, the same for every kind.
   static func texts() throws -> [String] {
-    let json = try JSONValue(parsing: try bytes("strings.json"), from: "strings.json")
-    return (json.array ?? []).compactMap(\.string)
+    (try document("strings.json").array ?? []).compactMap(\.string)
   }
 
   /// The file of one kind.
-  static func json(_ kind: String) throws -> JSONValue {
-    try JSONValue(parsing: try bytes("\(kind).json"), from: "\(kind).json")
-  }
+  static func json(_ kind: String) throws -> JSONValue { try document("\(kind).json") }
+
+  /// A document of the folder.
+  static func document(_ name: String) throws -> JSONValue { try JSONValue(parsing: try bytes(name), from: name) }
 
   /// The tokenizer of one kind.
   static func tokenizer(_ kind: String) throws -> Tokenizer {

@@ -8,10 +8,8 @@ struct RefusalTests {
   @Test(
     "A component of another kind",
     arguments: [
-      ("normalizer", "Precompiled"), ("normalizer", "BertNormalizer"), ("normalizer", "StripAccents"),
-      ("normalizer", "Nmt"), ("pre_tokenizer", "BertPreTokenizer"), ("pre_tokenizer", "UnicodeScripts"),
-      ("pre_tokenizer", "Whitespace"), ("pre_tokenizer", "FixedLength"), ("post_processor", "Unheard"),
-      ("model", "Unigram"), ("model", "WordPiece"), ("model", "WordLevel"),
+      ("normalizer", "Unheard"), ("pre_tokenizer", "UnicodeScripts"), ("pre_tokenizer", "FixedLength"),
+      ("post_processor", "Unheard"), ("model", "Unheard"),
     ])
   func component(place: String, type: String) {
     let failure = failure { try SmallTokenizer.tokenizer(with: [(place, ["type": .string(type)])]) }
@@ -25,7 +23,7 @@ struct RefusalTests {
   func nested() {
     let sequence: JSONValue = [
       "type": "Sequence",
-      "pretokenizers": [["type": "Digits", "individual_digits": true], ["type": "Whitespace"]],
+      "pretokenizers": [["type": "Digits", "individual_digits": true], ["type": "FixedLength"]],
     ]
     let failure = failure { try SmallTokenizer.tokenizer(with: [("pre_tokenizer", sequence)]) }
     #expect(failure?.operation == "read pre_tokenizer.pretokenizers[1]")
@@ -80,6 +78,45 @@ struct RefusalTests {
     for model in models {
       #expect(
         failure { try Tokenizer(json: SmallTokenizer.json(withModel: model), subject: "small") }?.category == .badData)
+    }
+  }
+
+  @Test(
+    "A pattern whose search takes more steps than its text allows",
+    arguments: ["(a+)+$", "(?=(a+)+b)", "(a|a)*$", "(?!(a+)+b)b"])
+  func hostilePattern(expression: String) throws {
+    let split: JSONValue = [
+      "type": "Split", "pattern": ["Regex": .string(expression)], "behavior": "Isolated", "invert": false,
+    ]
+    let tokenizer = try SmallTokenizer.tokenizer(with: [("pre_tokenizer", split)])
+    let failure = failure { try tokenizer.encode(String(repeating: "a", count: 3000) + "c") }
+    #expect(failure?.operation == "match the expression \(expression)")
+    #expect(failure?.expected.contains("3001 bytes") == true && failure?.subject == "small")
+  }
+
+  @Test("Maps of characters that are none")
+  func characterMaps() {
+    // Not base64; no trie; a trie longer than the map; replacements that are no UTF-8.
+    for map in ["!", "", "BAAAAA==", "/////wAAAAA=", "BAAAAAAAAAD/"] {
+      let normalizer: JSONValue = ["type": "Precompiled", "precompiled_charsmap": .string(map)]
+      let failure = failure { try SmallTokenizer.tokenizer(with: [("normalizer", normalizer)]) }
+      #expect(failure?.operation == "read normalizer.precompiled_charsmap", "\(map)")
+    }
+  }
+
+  @Test("Models of other kinds that are not what they have to be")
+  func malformedModels() {
+    let models: [JSONValue] = [
+      ["type": "Unigram", "vocab": [["a"]]], ["type": "Unigram", "vocab": ["a"]],
+      ["type": "Unigram", "vocab": [[1, 2]]],
+      ["type": "Unigram", "vocab": [["a", 1]], "unk_id": 1], ["type": "WordPiece", "vocab": ["a": 0]],
+      [
+        "type": "WordPiece", "vocab": ["a": 0], "unk_token": "?", "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": -1,
+      ], ["type": "WordLevel", "vocab": ["a": 0]],
+    ]
+    for model in models {
+      #expect(failure { try SmallTokenizer.tokenizer(with: [("model", model)]) }?.category == .badData, "\(model)")
     }
   }
 

@@ -52,6 +52,15 @@ struct TokenizerTests {
     #expect(try tokenizer.encode(text, truncatedTo: 8).count == 8)
   }
 
+  @Test("Lazy repetitions in a row find out in linear time that nothing matches")
+  func lazyRepetitions() throws {
+    let split: JSONValue = [
+      "type": "Split", "pattern": ["Regex": ".*?.*?.*?.*?.*?c"], "behavior": "Isolated", "invert": false,
+    ]
+    let tokenizer = try SmallTokenizer.tokenizer(with: [("pre_tokenizer", split)])
+    #expect(try tokenizer.encode(String(repeating: "a", count: 3000)).count == 3000)
+  }
+
   @Test("Nested repetitions take no exponential time")
   func nestedRepetitions() throws {
     let split: JSONValue = [

@@ -1,22 +1,28 @@
 """Writes the tokenizers and golden ids in Fixtures/. For development only: the tests need no Python.
 
-    pip install tokenizers==0.23.3
+    pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
     python Tests/TokenizationTests/generate.py
 
 Every tokenizer is trained on the few lines below and has the components of a well-known family. The ids are those of
-the `tokenizers` package. `strings.json` holds the texts; `<kind>.ids` holds, for each text with special tokens and then
+the `tokenizers` package; sentencepiece compiles a map of characters. `strings.json` holds the texts; `<kind>.ids` holds, for each text with special tokens and then
 for the first 400 without, the number of ids and the ids, as LEB128 numbers.
 """
 
+import base64
 import json
+import math
 import random
 import sys
+import tempfile
 from pathlib import Path
 
+import sentencepiece
 import tokenizers
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 assert tokenizers.__version__ == "0.23.3", tokenizers.__version__
+assert sentencepiece.__version__ == "0.2.3", sentencepiece.__version__
 
 WITHOUT_SPECIAL_TOKENS = 400
 FOLDER = Path(__file__).parent / "Fixtures"
@@ -42,6 +48,10 @@ LLAMA3 = (
 )
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN35 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 O200K = "|".join([
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
@@ -226,6 +236,107 @@ def stripped():
     return tokenizer
 
 
+def qwen35():
+    tokenizer = train(byte_level(split(QWEN35)), normalizers.NFC(), size=700)
+    tokenizer.add_special_tokens(special("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
+    return tokenizer
+
+
+def digits():
+    """Cohere's and StarCoder's way: digits one by one, then GPT-2's cut."""
+    cut = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    return train(cut, normalizers.NFC(), size=600)
+
+
+def word_piece(normalizer, size, **settings):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", **settings))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=names, show_progress=False, min_frequency=1)
+    tokenizer.train_from_iterator(CORPUS.split("\n"), trainer)
+    ends = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    return tokenizer
+
+
+def bert():
+    return word_piece(normalizers.BertNormalizer(), 700)
+
+
+def cased():
+    """A short limit, so that long words are unknown, and accents taken off without making letters small."""
+    normalizer = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=True, strip_accents=True, lowercase=False)
+    tokenizer = word_piece(normalizer, 600, max_input_chars_per_word=7)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
+
+
+def words():
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.StripAccents()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.CharDelimiterSplit("e"), pre_tokenizers.Whitespace()])
+    trainer = trainers.WordLevelTrainer(special_tokens=["[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(CORPUS.split("\n"), trainer)
+    return tokenizer
+
+
+RULES = [
+    ("ﬁ", "fi"), ("①", "1"), ("½", "1⁄2"), ("e\u0301", "é"), ("u\u0308", "ü"), ("\u212b", "Å"), ("ｗ", "w"), ("ｉ", "i"), ("ｄ", "d"),
+    ("ｅ", "e"), ("\u3000", " "), ("\u00a0", " "), ("\t", " "), ("\n", " "), ("\r", " "), ("\u200b", ""), ("\u200d", ""), ("\ufeff", ""),
+    ("\u0000", ""), ("か\u3099", "が"), ("\u1100\u1161", "가"), ("\u1100\u1161\u11a8", "각"), ("…", "..."), ("\u2028", " "), ("が", "か"),
+    ("한", "\u1112\u1161\u11ab"), ("\U0001d7d8", "0"), ("\U0002f800", "丽"), ("ſ", "s"), ("Å", "å"), ("\u0f73", "\u0f71\u0f72"),
+]
+
+
+def character_map():
+    """The map of characters that sentencepiece compiles of these rules."""
+    with tempfile.TemporaryDirectory() as folder:
+        rules = Path(folder) / "rules.tsv"
+        code = lambda text: " ".join(f"{ord(letter):X}" for letter in text)
+        rules.write_text("".join(f"{code(old)}\t{code(new)}\n" for old, new in RULES if old != "\0"), encoding="utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["a b c"] * 10), model_prefix=f"{folder}/map", vocab_size=8, model_type="char",
+            hard_vocab_limit=False, normalization_rule_tsv=str(rules), minloglevel=5)
+        model = sentencepiece_model_pb2.ModelProto.FromString((Path(folder) / "map.model").read_bytes())
+    return normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap)
+
+
+def unigram(normalizer, pre_tokenizer, byte_fallback=False, step=0.31):
+    """The tokens that byte-pair encoding learns, with scores that fall with their places, many of them equal."""
+    learned = train(pre_tokenizers.Metaspace(), normalizer, size=700, alphabet=False).get_vocab()
+    tokens = sorted(learned, key=learned.get)
+    byte_tokens = [(f"<0x{byte:02X}>", 0.0) for byte in range(256) if byte_fallback and byte != 0xF0]
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *byte_tokens]
+    pieces += [(token, -3 - step * math.floor(10 * math.log(place + 1)) + 0.7 * len(token)) for place, token in enumerate(tokens)]
+    pieces += [("the", -9.5), (tokens[40], -7.25)]
+    tokenizer = Tokenizer(models.Unigram(pieces, 2, byte_fallback))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.add_special_tokens(special("<pad>", "</s>", "<unk>"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def t5():
+    return unigram(
+        character_map(), pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]))
+
+
+def albert():
+    change = normalizers.Sequence([
+        normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), character_map(),
+        normalizers.Replace(Regex(" {2,}"), "▁"),
+    ])
+    return unigram(change, pre_tokenizers.Metaspace(prepend_scheme="never"), step=0.011)
+
+
+def bytes_first():
+    return unigram(character_map(), pre_tokenizers.Metaspace(prepend_scheme="first"), byte_fallback=True)
+
+
 KINDS = {
     "llama3": llama3,
     "qwen2": qwen2,
@@ -240,6 +351,14 @@ KINDS = {
     "deepseek": lambda: train(byte_level(*map(split, DEEPSEEK)), size=600),
     "odd": odd,
     "stripped": stripped,
+    "qwen35": qwen35,
+    "digits": digits,
+    "bert": bert,
+    "cased": cased,
+    "words": words,
+    "t5": t5,
+    "albert": albert,
+    "bytes": bytes_first,
 }
 
 SPECIALS = [

@@ -36,8 +36,8 @@ extension Model: MergeableModel {
         "Only fine-tunes of one base model can be merged; shapes and arithmetic must agree.")
     }
     switch (tokenizer, reference.tokenizer) {
-    case (let tokenizer?, let other?):
-      guard let difference = tokenizer.difference(from: other) else { return }
+    case (_?, _?):
+      guard let difference = try directory.tokenizerDifference(from: reference.directory) else { return }
       throw differs(
         from: reference, in: "tokenizer", by: difference,
         "Rows of the embeddings would mean different tokens; use the base's tokenizer.")

@@ -33,11 +33,11 @@ public final class Model: Sendable {
     try checkTensors()
   }
 
-  /// Reads a tokenizer.json.
+  /// Reads a tokenizer.json and the tokens that are declared beside it.
   ///
   /// - Throws: `Failure` that names the file and what is wrong with it.
   public static func tokenizer(at path: String) throws(Failure) -> Tokenizer {
-    try Tokenizer(json: JSONValue(parsing: readFile(path), from: path, operation: "read the tokenizer"), subject: path)
+    try Tokenizer(try TokenizerFiles(at: path).document())
   }
 
   /// The absolute path.

@@ -130,30 +130,16 @@ public final class ModelDirectory: Sendable {
 
   // MARK: The tokenizer
 
-  /// Says in words how the tokenizer differs from that of another model; `nil` when both give the same tokens, or when one
-  /// of the models has no tokenizer.json.
+  /// Says in words why rows of embeddings do not mean the same tokens as in another model; `nil` when they do, or when
+  /// one of the models has no tokenizer.json.
   ///
-  /// Tokenizers of kinds that Recall does not run are compared by their vocabularies, as documents.
-  ///
-  /// - Throws: `Failure` when a tokenizer.json cannot be read.
+  /// - Throws: `Failure` when a file that says what a tokenizer is cannot be read.
   func tokenizerDifference(from other: ModelDirectory) throws(Failure) -> String? {
-    guard let ours = try tokenizerText, let theirs = try other.tokenizerText, ours != theirs else { return nil }
-    let (left, right) = (try tokenizerJSON(ours), try other.tokenizerJSON(theirs))
-    let known = [(left, path), (right, other.path)].compactMap { try? Tokenizer(json: $0, subject: $1) }
-    if known.count == 2 { return known[0].difference(from: known[1]) }
-    for key in ["model", "added_tokens"] where left[key]?.compact != right[key]?.compact {
-      return "another \"\(key)\" in tokenizer.json"
-    }
-    return nil
+    guard let ours = try tokenizerFiles, let theirs = try other.tokenizerFiles, !ours.equal(theirs) else { return nil }
+    return try TokenizerComparison(ours.document(), theirs.document()).difference
   }
 
-  private var tokenizerPath: String { file("tokenizer.json") ?? "\(path)/tokenizer.json" }
-
-  private var tokenizerText: [UInt8]? {
-    get throws(Failure) { try file("tokenizer.json").map { path throws(Failure) in try readFile(path) } }
-  }
-
-  private func tokenizerJSON(_ text: [UInt8]) throws(Failure) -> JSONValue {
-    try JSONValue(parsing: text, from: tokenizerPath, operation: "read the tokenizer")
+  private var tokenizerFiles: TokenizerFiles? {
+    get throws(Failure) { try file("tokenizer.json").map { path throws(Failure) in try TokenizerFiles(at: path) } }
   }
 }

@@ -3,7 +3,8 @@
 /// A heap of candidates over a linked list, so that a piece of n tokens takes n log n steps. The arrays are kept from
 /// piece to piece.
 struct PieceMerger {
-  private var tokens: [Int32] = []
+  /// The tokens of the piece, from the second to be merged on.
+  var tokens: [Int32] = []
   private var previous: [Int] = []
   private var next: [Int] = []
   /// The rank of the pair that begins at each token; candidates of another rank are out of date.

@@ -15,11 +15,23 @@ struct Vocabulary: Sendable {
   /// Open addressing with linear probing: entry numbers, at least half of the slots free.
   private var slots: [Int32]
 
-  /// Reads the `vocab` of a model.
+  /// Reads the `vocab` of a model: the ids by token, or a list of tokens with their scores, whose places are the ids.
   init(_ component: Component) throws(Failure) {
-    let members = try component.members
-    slots = [Int32](repeating: -1, count: Self.capacity(for: members.count))
-    entries.reserveCapacity(members.count)
+    guard let list = component.value.array else {
+      try self.init(members: try component.members, of: component)
+      return
+    }
+    self.init(capacity: list.count)
+    for (place, entry) in list.enumerated() {
+      guard let token = entry.array?.first?.string else {
+        throw component.failure(expected: "tokens with their scores", got: entry.compact)
+      }
+      append(token, Int32(place))
+    }
+  }
+
+  private init(members: [JSONObject.Member], of component: Component) throws(Failure) {
+    self.init(capacity: members.count)
     for member in members {
       guard let identifier = member.value.integer.flatMap(Int32.init(exactly:)), identifier >= 0 else {
         throw component.failure(
@@ -29,7 +41,12 @@ struct Vocabulary: Sendable {
     }
   }
 
-  /// How many tokens there are.
+  private init(capacity count: Int) {
+    slots = [Int32](repeating: -1, count: Self.capacity(for: count))
+    entries.reserveCapacity(count)
+  }
+
+  /// How many entries there are; where one token is listed twice, both count and the later one is found.
   var count: Int { entries.count }
 
   /// The number of the entry with the bytes of a stretch of text.
@@ -68,7 +85,7 @@ struct Vocabulary: Sendable {
     storage += token.utf8
     let range = start..<storage.count
     var slot = Self.hash(storage, range) & (slots.count - 1)
-    while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
+    while slots[slot] >= 0, !equals(entries[Int(slots[slot])], storage, range) { slot = (slot + 1) & (slots.count - 1) }
     slots[slot] = Int32(entries.count)
     entries.append(Entry(start: Int32(start), count: Int32(range.count), identifier: identifier))
   }

@@ -1,9 +1,13 @@
 /// Runs a pattern's instructions on one stretch of text, going back to the last choice when a step fails.
+///
+/// It gives up, finding nothing, when it has used up its steps; they are below zero then.
 struct PatternMatcher {
   let instructions: [PatternInstruction]
   let table: ScalarTable
   let text: [UInt8]
   let bounds: Range<Int>
+  /// How many instructions may still be run and scalars of repetitions taken.
+  private(set) var stepsLeft: Int
 
   /// A way not tried yet: an instruction, and the positions to try it at, the highest first.
   private struct Choice {
@@ -14,31 +18,37 @@ struct PatternMatcher {
   private var choices: [Choice] = []
 
   /// Prepares for one stretch of a text.
-  init(instructions: [PatternInstruction], table: ScalarTable, text: [UInt8], bounds: Range<Int>) {
+  init(
+    instructions: [PatternInstruction], table: ScalarTable, text: [UInt8], bounds: Range<Int>, stepsLeft: Int
+  ) {
     self.instructions = instructions
     self.table = table
     self.text = text
     self.bounds = bounds
+    self.stepsLeft = stepsLeft
   }
 
   /// The first match that begins at a position or behind it.
   mutating func firstMatch(from start: Int) -> Range<Int>? {
     var start = start
+    // What failed behind one start fails behind the next.
+    var tried = TriedChoices()
     while true {
-      if let end = run(from: 0, at: start) { return start..<end }
-      guard start < bounds.upperBound else { return nil }
+      if let end = run(from: 0, at: start, &tried) { return start..<end }
+      guard start < bounds.upperBound, stepsLeft >= 0 else { return nil }
       start += UTF8Text.length(startingWith: text[start])
     }
   }
 
   /// Where the instructions reach `accept`, nil when no choice leads there.
-  private mutating func run(from first: Int, at start: Int) -> Int? {
+  private mutating func run(from first: Int, at start: Int, _ tried: inout TriedChoices) -> Int? {
     let oldest = choices.count
-    var tried = TriedChoices()
     defer { choices.removeSubrange(oldest...) }
     var instruction = first
     var position = start
     while true {
+      stepsLeft -= 1
+      guard stepsLeft >= 0 else { return nil }
       let succeeds: Bool
       switch instructions[instruction] {
       case .scalar(let set):
@@ -55,10 +65,10 @@ struct PatternMatcher {
         instruction = target
         succeeds = true
       case .lookahead(let isNegative, let next):
-        succeeds = (run(from: instruction + 1, at: position) == nil) == isNegative
+        succeeds = (runNested(from: instruction + 1, at: position) == nil) == isNegative
         instruction = next
       case .atomic(let next):
-        let end = run(from: instruction + 1, at: position)
+        let end = runNested(from: instruction + 1, at: position)
         position = end ?? position
         instruction = next
         succeeds = end != nil
@@ -75,7 +85,14 @@ struct PatternMatcher {
     }
   }
 
+  /// Runs the instructions of a look-ahead or an atomic group, which may succeed and be run again.
+  private mutating func runNested(from first: Int, at start: Int) -> Int? {
+    var tried = TriedChoices()
+    return run(from: first, at: start, &tried)
+  }
+
   private mutating func nextChoice() -> (instruction: Int, position: Int) {
+    stepsLeft -= 1
     let last = choices.count - 1
     let choice = choices[last]
     if choice.position == choice.lowest {
@@ -106,6 +123,7 @@ struct PatternMatcher {
       count += 1
       if count == minimum { lowest = position }
     }
+    stepsLeft -= count
     guard count >= minimum else { return false }
     if let next, lowest < position {
       let highest = UTF8Text.start(in: text, before: position)
@@ -126,7 +144,7 @@ struct PatternMatcher {
   }
 }
 
-/// The choices that one run took up.
+/// The choices that were taken up, and have led nowhere, since the last match.
 ///
 /// What follows from an instruction at a position does not depend on the way there, so a second try must fail like the
 /// first. Leaving it out keeps nested repetitions from taking exponential time. Most runs are over before this pays.

@@ -1,4 +1,5 @@
 import Diagnostics
+import JSON
 
 /// A token that is looked for in the text itself, before any model.
 struct AddedToken: Sendable {
@@ -36,27 +37,33 @@ struct AddedTokens: Sendable {
   /// As in the package, the id written in the file does not count: a token that the model knows has the model's id, and
   /// the others are numbered from the model's size on.
   init(_ component: Component?, vocabulary: Vocabulary, normalizer: Normalizer) throws(Failure) {
-    var known: [ExactBytes: AddedToken] = [:]
+    tokens = try Self.declared(component, vocabulary: vocabulary)
+    for token in tokens where token.isNormalized {
+      // The package finds such a token everywhere, or searches without end.
+      guard try normalizer.normalize(Array(token.content.utf8)).isEmpty else { continue }
+      throw Failure(
+        .badData, operation: "read added_tokens", subject: component?.subject ?? "",
+        expected: "a token that the normalizer leaves something of", got: "\"\(token.content)\"")
+    }
+    raw = try AddedTokenFinder(tokens.filter { !$0.isNormalized }) { $0 }
+    normalized = try AddedTokenFinder(tokens.filter(\.isNormalized), spelled: normalizer.normalize)
+  }
+
+  /// The tokens of the component in ascending order of their ids.
+  static func declared(_ component: Component?, vocabulary: Vocabulary) throws(Failure) -> [AddedToken] {
+    var known: [ExactString: AddedToken] = [:]
     var next = Int32(vocabulary.count)
     for element in try component?.elements ?? [] {
-      let content = try element.member("content")
-      let key = ExactBytes(bytes: try content.bytes)
-      if key.bytes.isEmpty { continue }
-      var identifier = known[key]?.identifier ?? vocabulary.identifier(of: key.bytes, in: 0..<key.bytes.count)
+      let content = ExactString(try element.member("content").string)
+      if content.string.isEmpty { continue }
+      var identifier = known[content]?.identifier ?? vocabulary.identifier(of: content.string)
       if identifier == nil {
         identifier = next
         next += 1
       }
-      let token = try Self.token(element, content: try content.string, identifier: identifier ?? next)
-      // The package finds such a token everywhere, or searches without end.
-      if token.isNormalized, normalizer.normalize(key.bytes).isEmpty {
-        throw content.failure(expected: "a token that the normalizer leaves something of", got: content.value.compact)
-      }
-      known[key] = token
+      known[content] = try token(element, content: content.string, identifier: identifier ?? next)
     }
-    tokens = known.values.sorted { $0.identifier < $1.identifier }
-    raw = AddedTokenFinder(tokens.filter { !$0.isNormalized }) { $0 }
-    normalized = AddedTokenFinder(tokens.filter(\.isNormalized), spelled: normalizer.normalize)
+    return known.values.sorted { $0.identifier < $1.identifier }
   }
 
   private static func token(
@@ -89,11 +96,13 @@ private struct AddedTokenFinder: Sendable {
   private static let table = ScalarTable([UnicodeProperties.wordWithJoiners, UnicodeProperties.whiteSpace])
 
   /// Looks for the given spelling of each token; nil when there is none to look for.
-  init?(_ tokens: [AddedToken], spelled spelling: ([UInt8]) -> [UInt8]) {
+  init?(_ tokens: [AddedToken], spelled spelling: ([UInt8]) throws(Failure) -> [UInt8]) throws(Failure) {
     guard !tokens.isEmpty else { return nil }
     self.tokens = tokens
     var trie = ByteTrie()
-    for (index, token) in tokens.enumerated() { trie.insert(spelling(Array(token.content.utf8)), value: Int32(index)) }
+    for (index, token) in tokens.enumerated() {
+      trie.insert(try spelling(Array(token.content.utf8)), value: Int32(index))
+    }
     self.trie = trie
   }
 
@@ -144,9 +153,4 @@ private struct AddedTokenFinder: Sendable {
   private func contains(_ set: Int, _ text: [UInt8], _ offset: Int) -> Bool {
     Self.table.contains(UTF8Text.scalar(in: text, at: offset).value, inSet: set)
   }
-}
-
-/// Bytes as the key of a dictionary.
-private struct ExactBytes: Hashable {
-  let bytes: [UInt8]
 }

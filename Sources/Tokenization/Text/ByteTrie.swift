@@ -28,6 +28,16 @@ struct ByteTrie: Sendable {
     return nil
   }
 
+  /// Every string that a stretch of text begins with, the shortest first, by its end and value.
+  func forEachPrefix(of text: [UInt8], in range: Range<Int>, _ body: (_ end: Int, _ value: Int32) -> Void) {
+    var node = 0
+    for offset in range {
+      guard let next = child(of: node, text[offset]) else { return }
+      node = next
+      if let value = nodes[node].value { body(offset + 1, value) }
+    }
+  }
+
   private func longest(in text: [UInt8], at start: Int) -> (end: Int, value: Int)? {
     var found: (end: Int, value: Int)?
     var node = 0

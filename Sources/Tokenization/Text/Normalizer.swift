@@ -1,21 +1,35 @@
 import Diagnostics
 
 /// What is done to text before it is cut up: the `normalizer` of a `tokenizer.json`, as a list of steps.
-struct Normalizer: Equatable, Sendable {
+struct Normalizer: Sendable {
   /// One change of the whole text.
-  enum Step: Equatable, Sendable {
+  enum Step: Sendable {
     /// A normal form of Unicode.
     case form(NormalForm)
     /// A text put in front of every text that is not empty.
     case prepend([UInt8])
     /// Every match replaced by a text.
     case replace(Pattern, with: [UInt8], isOneForOne: Bool)
+    /// Every scalar of a set left out, replaced or set apart.
+    case rewrite(ScalarTable, Rewriting)
     /// Every scalar in lower case, whatever stands around it.
     case lowercase
     /// White space taken off the ends.
     case strip(left: Bool, right: Bool)
     /// Every byte written in the byte alphabet.
     case byteLevel
+    /// What a map of SentencePiece says.
+    case map(CharacterMap)
+  }
+
+  /// What becomes of the scalars of a set.
+  enum Rewriting: Sendable {
+    /// They are left out.
+    case removed
+    /// Each becomes a space.
+    case spaces
+    /// Each gets a space on either side.
+    case spaced
   }
 
   /// The steps, in order.
@@ -43,11 +57,16 @@ struct Normalizer: Equatable, Sendable {
     case "Lowercase": return [.lowercase]
     case "Strip":
       return [.strip(left: try component.member("strip_left").bool, right: try component.member("strip_right").bool)]
+    case "StripAccents": return [.rewrite(marks, .removed)]
+    case "BertNormalizer": return try bert(component)
+    case "Nmt": return [.rewrite(translationControl, .removed), .rewrite(translationSpace, .spaces)]
+    case "Precompiled": return [.map(try CharacterMap(try component.member("precompiled_charsmap")))]
     case "ByteLevel": return [.byteLevel]
     default:
       throw component.unsupported(
         "the normalizer \"\(type)\"",
-        known: "one of NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, ByteLevel, Sequence")
+        known: "one of NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, StripAccents, BertNormalizer, Nmt, "
+          + "Precompiled, ByteLevel, Sequence")
     }
   }
 
@@ -58,11 +77,42 @@ struct Normalizer: Equatable, Sendable {
     return .replace(try Pattern(pattern), with: content, isOneForOne: isOneForOne)
   }
 
+  /// Accents are taken off where that is asked for, else where letters become small.
+  private static func bert(_ component: Component) throws(Failure) -> [Step] {
+    let lowercases = try component.member("lowercase").bool
+    var steps: [Step] = []
+    if try component.member("clean_text").bool {
+      steps += [.rewrite(control, .removed), .rewrite(whiteSpace, .spaces)]
+    }
+    if try component.member("handle_chinese_chars").bool { steps.append(.rewrite(ideographs, .spaced)) }
+    if try component.flag("strip_accents", default: lowercases) {
+      steps += [.form(.decomposed), .rewrite(accents, .removed)]
+    }
+    return lowercases ? steps + [.lowercase] : steps
+  }
+
+  private static let control = ScalarTable([UnicodeProperties.control])
+  private static let whiteSpace = ScalarTable([UnicodeProperties.whiteSpace])
+  private static let ideographs = ScalarTable([UnicodeProperties.ideographs])
+  private static let accents = ScalarTable([UnicodeProperties.accents])
+  private static let marks = ScalarTable([UnicodeProperties.marks])
+
+  /// What `Nmt` leaves out and what it takes for a space, after the normalizer of Google's translation models.
+  private static let translationControl = ScalarTable([
+    ScalarSet([0x01...0x08, 0x0B...0x0B, 0x0E...0x1F, 0x7F...0x7F, 0x8F...0x8F, 0x9F...0x9F])
+  ])
+  private static let translationSpace = ScalarTable([
+    ScalarSet([
+      0x09...0x0A, 0x0C...0x0D, 0x1680...0x1680, 0x200B...0x200F, 0x2028...0x2029, 0x2581...0x2581, 0xFEFF...0xFEFF,
+      0xFFFD...0xFFFD,
+    ])
+  ])
+
   /// Whether a changed text begins where the text before began, and nowhere else seems to.
   var keepsBeginning: Bool {
     steps.allSatisfy { step in
       switch step {
-      case .form(.composed): true
+      case .form(.composed), .map: true
       case .replace(_, _, let isOneForOne): isOneForOne
       default: false
       }
@@ -70,11 +120,15 @@ struct Normalizer: Equatable, Sendable {
   }
 
   /// The text after all steps.
-  func normalize(_ text: [UInt8]) -> [UInt8] {
-    steps.reduce(text) { Self.apply($1, to: $0) }
+  ///
+  /// - Throws: `Failure` when a pattern takes too many steps.
+  func normalize(_ text: [UInt8]) throws(Failure) -> [UInt8] {
+    var text = text
+    for step in steps { text = try Self.apply(step, to: text) }
+    return text
   }
 
-  private static func apply(_ step: Step, to text: [UInt8]) -> [UInt8] {
+  private static func apply(_ step: Step, to text: [UInt8]) throws(Failure) -> [UInt8] {
     switch step {
     case .form(let form): return form.normalize(text)
     case .prepend(let prefix): return text.isEmpty ? text : prefix + text
@@ -83,17 +137,41 @@ struct Normalizer: Equatable, Sendable {
       replaced.reserveCapacity(text.count)
       // The pattern never sees an empty text, in which it might match nothing and put the content there.
       guard !text.isEmpty else { return text }
-      pattern.cut(text, in: 0..<text.count) { part, isMatch in
+      try pattern.cut(text, in: 0..<text.count) { part, isMatch in
         if isMatch { replaced += content } else { replaced += text[part] }
       }
       return replaced
+    case .rewrite(let set, let rewriting): return rewritten(text, set, rewriting)
     case .lowercase: return lowercased(text)
     case .strip(let left, let right): return stripped(text, left: left, right: right)
     case .byteLevel:
       var written: [UInt8] = []
       ByteAlphabet.append(text, 0..<text.count, to: &written)
       return written
+    case .map(let map): return map.apply(to: text)
     }
+  }
+
+  private static func rewritten(_ text: [UInt8], _ set: ScalarTable, _ rewriting: Rewriting) -> [UInt8] {
+    let space = UInt8(ascii: " ")
+    var rewritten: [UInt8] = []
+    rewritten.reserveCapacity(text.count)
+    var offset = 0
+    while offset < text.count {
+      let (scalar, length) = UTF8Text.scalar(in: text, at: offset)
+      let bytes = text[offset..<offset + length]
+      offset += length
+      guard set.contains(scalar, inSet: 0) else {
+        rewritten += bytes
+        continue
+      }
+      switch rewriting {
+      case .removed: break
+      case .spaces: rewritten.append(space)
+      case .spaced: rewritten += [space] + bytes + [space]
+      }
+    }
+    return rewritten
   }
 
   private static func lowercased(_ text: [UInt8]) -> [UInt8] {

@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// A text on its way to being encoded: stretches of one buffer, none of them empty.
 struct Pieces {
   /// One stretch.
@@ -20,7 +22,7 @@ struct Pieces {
   }
 
   /// Cuts every piece by a pattern.
-  mutating func split(_ pattern: Pattern, _ behavior: SplitBehavior, isInverted: Bool) {
+  mutating func split(_ pattern: Pattern, _ behavior: SplitBehavior, isInverted: Bool) throws(Failure) {
     var split: [Piece] = []
     split.reserveCapacity(text.count / 4)
     for piece in pieces {
@@ -29,10 +31,10 @@ struct Pieces {
         split.append(Piece(range: range, isFirst: piece.isFirst && range.lowerBound == piece.range.lowerBound))
       }
       if behavior == .isolated {
-        pattern.cut(text, in: piece.range) { range, _ in append(range) }
+        try pattern.cut(text, in: piece.range) { range, _ in append(range) }
       } else {
         var parts: [(range: Range<Int>, isMatch: Bool)] = []
-        pattern.cut(text, in: piece.range) { range, isMatch in parts.append((range, isMatch != isInverted)) }
+        try pattern.cut(text, in: piece.range) { range, isMatch in parts.append((range, isMatch != isInverted)) }
         for range in behavior.pieces(of: parts) { append(range) }
       }
     }

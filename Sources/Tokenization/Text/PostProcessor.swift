@@ -1,9 +1,9 @@
 import Diagnostics
 
 /// What is put around the encoded text: the `post_processor` of a `tokenizer.json`, for a single text.
-struct PostProcessor: Equatable, Sendable {
+struct PostProcessor: Sendable {
   /// A part of the result.
-  enum Part: Equatable, Sendable {
+  enum Part: Sendable {
     /// The encoded text.
     case text
     /// Ids that are always the same.

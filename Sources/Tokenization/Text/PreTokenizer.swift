@@ -3,9 +3,9 @@ import Diagnostics
 /// How text is cut into the pieces that are encoded one by one: the `pre_tokenizer` of a `tokenizer.json`.
 ///
 /// Its components are combinations of four steps, so that is what they are translated to.
-struct PreTokenizer: Equatable, Sendable {
+struct PreTokenizer: Sendable {
   /// One pass over all pieces.
-  enum Step: Equatable, Sendable {
+  enum Step: Sendable {
     /// Cuts every piece by a pattern; inverted, what lies between the matches counts as the matches.
     case split(Pattern, SplitBehavior, isInverted: Bool)
     /// Puts a text in front of the pieces that do not begin with it, or only of the one that begins the text.
@@ -72,11 +72,35 @@ struct PreTokenizer: Equatable, Sendable {
       let pattern = try Pattern(UnicodeProperties.punctuation, named: "punctuation", in: component)
       let behavior = component.optional("behavior") == nil ? .isolated : try behavior(component)
       return [.split(pattern, behavior, isInverted: false)]
+    case "Whitespace":
+      return [.split(try wordsOrSymbols(component), .removed, isInverted: true)]
+    case "WhitespaceSplit": return [try whiteSpace(component)]
+    case "CharDelimiterSplit":
+      let pattern = try Pattern(literal: try component.member("delimiter").string, in: component)
+      return [.split(pattern, .removed, isInverted: false)]
+    case "BertPreTokenizer":
+      let pattern = try Pattern(UnicodeProperties.punctuation, named: "punctuation", in: component)
+      return [try whiteSpace(component), .split(pattern, .isolated, isInverted: false)]
     default:
       throw component.unsupported(
         "the pre-tokenizer \"\(type)\"",
-        known: "one of ByteLevel, Split, Metaspace, Digits, Punctuation, Sequence")
+        known:
+          "one of ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace, WhitespaceSplit, CharDelimiterSplit, "
+          + "BertPreTokenizer, Sequence")
     }
+  }
+
+  /// Drops white space.
+  private static func whiteSpace(_ component: Component) throws(Failure) -> Step {
+    .split(try Pattern(UnicodeProperties.whiteSpace, named: "white space", in: component), .removed, isInverted: false)
+  }
+
+  /// `\w+|[^\w\s]+`, in the meaning that the words of added tokens have.
+  private static func wordsOrSymbols(_ component: Component) throws(Failure) -> Pattern {
+    let word = UnicodeProperties.wordWithJoiners
+    let symbol = word.union(UnicodeProperties.whiteSpace).complement
+    let runs = [word, symbol].map { PatternSyntax.repetition(.scalar($0), minimum: 1, maximum: nil, .greedy) }
+    return try Pattern(.alternatives(runs), named: "words", in: component)
   }
 
   private static func behavior(_ component: Component) throws(Failure) -> SplitBehavior {
@@ -128,10 +152,11 @@ struct PreTokenizer: Equatable, Sendable {
   }
 
   /// Cuts a text into pieces, which replace it.
-  func split(_ pieces: inout Pieces) {
+  func split(_ pieces: inout Pieces) throws(Failure) {
     for step in steps {
       switch step {
-      case .split(let pattern, let behavior, let isInverted): pieces.split(pattern, behavior, isInverted: isInverted)
+      case .split(let pattern, let behavior, let isInverted):
+        try pieces.split(pattern, behavior, isInverted: isInverted)
       case .prefix(let prefix, let onlyFirst): pieces.prefix(prefix, onlyFirst: onlyFirst)
       case .replaceSpaces(let mark): pieces.replaceSpaces(with: mark)
       case .byteLevel: pieces.rewrite { text, piece, written in ByteAlphabet.append(text, piece.range, to: &written) }

@@ -2,13 +2,13 @@
 ///
 /// A tokenizer has to give the same ids everywhere, so what counts is the Unicode version of the program that trained
 /// the model, not the newest one. The package is built from parts of different age: its regular expressions (Oniguruma,
-/// and Rust's `regex` for added tokens) know Unicode 16, its number test 17, its punctuation test 8, its normal forms 9.
+/// and Rust's `regex` for added tokens) know Unicode 16, its number test 17, its tests for punctuation, control characters and accents 8, its normal forms 9.
 /// Swift's tables are newer; a scalar that came after a part's version is unassigned to that part.
 enum UnicodeProperties {
   /// The newest Unicode version of the package's regular expressions.
   static let patternVersion = 16
-  /// The Unicode version of the package's punctuation test.
-  static let punctuationVersion = 8
+  /// The Unicode version of the package's tests for punctuation, control characters and accents.
+  static let categoryVersion = 8
   /// The Unicode version of the package's normal forms.
   static let normalizationVersion = 9
 
@@ -72,13 +72,54 @@ enum UnicodeProperties {
     if ("!"..."/").contains(scalar) || (":"..."@").contains(scalar) { return true }
     if ("["..."`").contains(scalar) || ("{"..."~").contains(scalar) { return true }
     if scalar == "\u{166D}" || scalar == "\u{111C9}" { return true }
-    guard isAssigned(scalar, in: punctuationVersion) else { return false }
+    guard isAssigned(scalar, in: categoryVersion) else { return false }
     switch scalar.properties.generalCategory {
     case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation: return true
     case .initialPunctuation, .finalPunctuation, .otherPunctuation: return true
     default: return false
     }
   }
+
+  /// What BERT's normalizer leaves out of a text: control characters but those that end lines or are tabulators, formats,
+  /// private use, and the mark of what could not be decoded.
+  static let control = ScalarSet { scalar in
+    switch scalar.properties.generalCategory {
+    case .control: !["\t", "\n", "\r"].contains(scalar)
+    case .format: isAssigned(scalar, in: categoryVersion)
+    case .privateUse: true
+    default: scalar == "\u{FFFD}"
+    }
+  }
+
+  /// The accents that BERT's normalizer takes off decomposed text: marks without a width.
+  ///
+  /// The exceptions have been given another category since the package's table.
+  static let accents = ScalarSet { scalar in
+    switch scalar.value {
+    case 0x1734, 0x171E: true
+    case 0x1885, 0x1886, 0xA9BD, 0x111C9: false
+    default: scalar.properties.generalCategory == .nonspacingMark && isAssigned(scalar, in: categoryVersion)
+    }
+  }
+
+  /// The marks of every kind that `StripAccents` takes off, by the package's table for normal forms.
+  static let marks = ScalarSet { scalar in
+    switch scalar.value {
+    case 0x1CF2, 0x1CF3: return true
+    case 0x111C9: return false
+    default: break
+    }
+    switch scalar.properties.generalCategory {
+    case .nonspacingMark, .spacingMark, .enclosingMark: return isAssigned(scalar, in: normalizationVersion)
+    default: return false
+    }
+  }
+
+  /// The ideographs that BERT's normalizer puts spaces around: those of Chinese, in the blocks of Unicode 8.
+  static let ideographs = ScalarSet([
+    0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F, 0x2B920...0x2CEAF,
+    0xF900...0xFAFF, 0x2F800...0x2FA1F,
+  ])
 
   private static func union(of wanted: [Unicode.GeneralCategory]) -> ScalarSet {
     ScalarSet(wanted.flatMap { categories[$0]?.ranges ?? [] })
