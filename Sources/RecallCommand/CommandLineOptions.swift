@@ -2,9 +2,9 @@ import Diagnostics
 import Recall
 
 /// An option of a command.
-struct CommandOption: Sendable {
+package struct CommandOption: Sendable {
   /// The long name, with its two hyphens.
-  let name: String
+  package let name: String
   /// What stands for the value in the help; `nil` for a switch.
   let placeholder: String?
   /// What it does and what its default is.
@@ -23,7 +23,7 @@ struct CommandOption: Sendable {
 }
 
 /// What was given to a command.
-struct ParsedOptions {
+package struct ParsedOptions {
   /// The arguments that are neither options nor their values, in order; empty for commands that take none.
   private(set) var operands: [String] = []
   /// The options that have a value, with it, in the order in which they were given.
@@ -34,7 +34,7 @@ struct ParsedOptions {
   /// Reads `--name value`, `--name=value`, `--switch`, and operands where the command takes them.
   ///
   /// - Throws: `Failure` of category `usage` that names the nearest option for one that does not exist.
-  init(_ arguments: [String], options: [CommandOption], command: String, takesOperands: Bool) throws(Failure) {
+  package init(_ arguments: [String], options: [CommandOption], command: String, takesOperands: Bool) throws(Failure) {
     self.command = command
     var rest = arguments[...]
     while let argument = rest.popFirst() {

@@ -2,7 +2,7 @@ import Diagnostics
 import Recall
 
 /// What `--help` prints of a command: its options by what they are about, in lines that fit the terminal.
-struct HelpText {
+package struct HelpText {
   private let command: Command
   private let width: Int
 
@@ -11,13 +11,13 @@ struct HelpText {
   /// - Parameters:
   ///   - command: The command.
   ///   - width: How many columns a line may have.
-  init(_ command: Command, width: Int) {
+  package init(_ command: Command, width: Int) {
     self.command = command
     self.width = width
   }
 
   /// All of it.
-  var text: String {
+  package var text: String {
     let usage = (["recall", command.name] + [command.operands].compactMap { $0 }).joined(separator: " ")
     let head = wrapped("\(usage): \(command.summary)", width: width).joined(separator: "\n")
     return ([head] + sections + notes).joined(separator: "\n\n")

@@ -4,26 +4,26 @@ import Foundation
 import Recall
 
 /// A command of the program.
-struct Command: Sendable {
-  let name: String
+package struct Command: Sendable {
+  package let name: String
   /// What stands for its operands in the help; `nil` for a command that takes options only.
   var operands: String?
   let summary: String
-  let options: [CommandOption]
+  package let options: [CommandOption]
   let run: @Sendable (ParsedOptions) async throws -> Void
 }
 
 /// The program: finds the command, runs it, and turns what it throws into one paragraph and an exit code.
 @main
-struct RecallCommand {
+package struct RecallCommand {
   static let version = "0.1.0"
 
-  static let commands: [Command] = [
+  package static let commands: [Command] = [
     .merge, .select, .extract, .weigh, .fuse, .plan, .batch, .evaluate, .compare, .verify, .tokenize, .inspect,
     .devices, .conform, .bench,
   ]
 
-  static func main() async {
+  package static func main() async {
     StandardStreams.prepare()
     let arguments = Array(CommandLine.arguments.dropFirst())
     do {

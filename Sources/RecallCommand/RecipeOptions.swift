@@ -31,7 +31,7 @@ extension MergeRecipe {
   /// Reads the recipe of a command: what its recipe file says, and what its options say, which outrank the file.
   ///
   /// - Throws: `Failure` that names the option, or the file and the key.
-  init(_ options: ParsedOptions) throws(Failure) {
+  package init(_ options: ParsedOptions) throws(Failure) {
     self.init()
     if let path = options.value(CommandOption.recipe.name) { self = try MergeRecipe(path: path) }
     try readModels(options)

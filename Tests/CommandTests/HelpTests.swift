@@ -1,9 +1,8 @@
 import Diagnostics
 import Foundation
 import Recall
+import RecallCommand
 import Testing
-
-@testable import RecallCommand
 
 /// What commands say about themselves, and how options become recipes.
 @Suite struct HelpTests {
